@@ -1,0 +1,1 @@
+"""Where it goes: ClickHouse and the embedded servers."""

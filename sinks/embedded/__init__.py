@@ -1,0 +1,1 @@
+"""The servers that `touchline up` runs on loopback when nothing else is configured."""

@@ -1,0 +1,1 @@
+"""What the data is: contracts, topics, JSON Schemas, AsyncAPI and examples."""

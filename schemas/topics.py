@@ -1,0 +1,66 @@
+"""The only list of topics: names, keys, partitions, retention, cleanup.
+
+Every topic of a deployment has the same partition count, so that co-partitioned assignment holds. Names start
+with a configurable prefix (default `touchline.`).
+"""
+
+import zlib
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final, Literal
+
+from schemas.vocabulary import CHANNELS, Channel
+
+DEFAULT_PREFIX: Final = "touchline."
+DEFAULT_PARTITIONS: Final = 8
+
+
+@dataclass(frozen=True)
+class Topic:
+    """One topic, without the prefix. `key` and `value` say in words what the record carries."""
+
+    name: str
+    key: str
+    value: str
+    cleanup: Literal["delete", "compact"] = "delete"
+    retention: timedelta | None = timedelta(days=7)
+
+    def full_name(self, prefix: str = DEFAULT_PREFIX) -> str:
+        """The name on the broker."""
+        return prefix + self.name
+
+    def config(self) -> dict[str, str]:
+        """The broker's topic configuration."""
+        config = {"cleanup.policy": self.cleanup}
+        if self.cleanup == "delete" and self.retention is not None:
+            config["retention.ms"] = str(int(self.retention.total_seconds() * 1000))
+        return config
+
+
+RAW: Final[dict[Channel, Topic]] = {
+    channel: Topic(channel, key="any", value=f"{channel} event: flat JSON, or CloudEvents 1.0 around it")
+    for channel in CHANNELS
+}
+INTERACTIONS: Final = Topic(
+    "interactions", key="the customer", value="a validated interaction, or a watermark control record"
+)
+DEAD_LETTERS: Final = Topic(
+    "dead-letters",
+    key="as it came",
+    value="the original bytes, headers that say why",
+    retention=timedelta(days=30),
+)
+TIMELINES: Final = Topic(
+    "timelines", key="the customer", value="the timeline's state: changelog of the table", cleanup="compact"
+)
+
+ALL: Final[tuple[Topic, ...]] = (*RAW.values(), INTERACTIONS, DEAD_LETTERS, TIMELINES)
+
+
+def partition_of(key: bytes, partitions: int) -> int:
+    """The partition of a key on the topics that Touchline itself writes.
+
+    CRC-32 modulo the partition count: what librdkafka calls `consistent`. All of Touchline's own records go
+    through this one function and name their partition, so no client's default partitioner matters.
+    """
+    return zlib.crc32(key) % partitions

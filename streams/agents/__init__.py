@@ -1,0 +1,1 @@
+"""The thin asynchronous shells: they fetch, call the core and emit."""

@@ -1,0 +1,1 @@
+"""Pure: timelines, journeys, identity. No faust, no clock, no I/O, no logging."""

@@ -1,0 +1,1 @@
+"""All that knows Kafka: the micro-batch transport, the changelog, publishing, topics."""

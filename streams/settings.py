@@ -1,0 +1,205 @@
+"""Every setting, read once, whole, frozen. Environment `TOUCHLINE_<SECTION>__<NAME>` wins over `touchline.toml`.
+
+A part of the program gets only its piece: `ClickHouseWriter(settings.clickhouse)`. Secrets are masked in `repr`.
+"""
+
+import os
+import tomllib
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PositiveInt,
+    SecretStr,
+    ValidationError,
+    field_validator,
+)
+
+from schemas.topics import DEFAULT_PARTITIONS, DEFAULT_PREFIX
+from streams.durations import Duration
+
+PREFIX = "TOUCHLINE_"
+CONFIG_FILE = "touchline.toml"
+
+
+class SettingsError(Exception):
+    """A setting is wrong. The message names the variable (or the file and key) and says what is expected."""
+
+
+class Section(BaseModel):
+    """A frozen group of settings that refuses names it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+Positive = Annotated[Duration, Field(gt=timedelta(0))]
+
+
+class KafkaSettings(Section):
+    """The broker and the topics."""
+
+    bootstrap: str | None = Field(
+        None, description="Brokers as HOST:PORT[,HOST:PORT]; unset means the embedded broker"
+    )
+    prefix: str = Field(
+        DEFAULT_PREFIX, pattern=r"^[A-Za-z0-9._-]*$", description="What every topic's name begins with"
+    )
+    partitions: PositiveInt = Field(
+        DEFAULT_PARTITIONS, le=1024, description="Partitions of every topic, fixed at the first migrate"
+    )
+    replication: PositiveInt = Field(1, description="Replicas of every topic that migrate creates")
+    group: str = Field(
+        "touchline", min_length=1, description="Consumer group (and Faust app id) of the workers"
+    )
+
+
+class ClickHouseSettings(Section):
+    """The database."""
+
+    url: str | None = Field(
+        None,
+        description="clickhouse://[USER@]HOST:PORT of the native protocol; unset: the embedded one",
+    )
+    database: str = Field(
+        "touchline", pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", description="Database of all tables"
+    )
+    user: str = Field("default", description="User, unless the URL names one")
+    password: SecretStr = Field(SecretStr(""), description="Password of that user, also of the embedded one")
+    connections: PositiveInt = Field(4, description="Connections of one writer's pool")
+    timeout: Positive = Field(timedelta(seconds=30), description="Limit of one statement")
+    cluster: str | None = Field(
+        None, description="Cluster name: tables become Replicated, with Distributed ones in front"
+    )
+
+    @field_validator("url")
+    @classmethod
+    def _url_names_a_host(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        parts = urlsplit(value)
+        if parts.scheme not in ("clickhouse", "clickhouses") or not parts.hostname:
+            raise ValueError("expected clickhouse://[USER@]HOST[:PORT] (clickhouses:// for TLS)")
+        if parts.password is not None:
+            raise ValueError("put the password into TOUCHLINE_CLICKHOUSE__PASSWORD, not into the URL")
+        return value
+
+
+class JourneySettings(Section):
+    """How interactions become journeys."""
+
+    gap: Positive = Field(timedelta(days=7), description="Silence longer than this ends a journey")
+    horizon: Positive = Field(
+        timedelta(days=30),
+        description="How far back a late interaction can still change what is known",
+    )
+    max_interactions: PositiveInt = Field(
+        5_000, ge=10, description="Interactions that one timeline keeps; older ones are folded and counted"
+    )
+
+
+class TimeSettings(Section):
+    """Watermarks."""
+
+    lateness: Duration = Field(
+        timedelta(seconds=60), ge=timedelta(0), description="How late an event may come unnoticed"
+    )
+    future: Positive = Field(
+        timedelta(minutes=5), description="How far ahead of the clock occurred_at may be"
+    )
+    tick: Positive = Field(timedelta(seconds=1), description="How often watermarks are published")
+
+
+class IdentitySettings(Section):
+    """How identifiers are normalised at the edge."""
+
+    region: str = Field(
+        "BG", pattern=r"^[A-Z]{2}$", description="ISO 3166 country of phone numbers without a country code"
+    )
+
+
+class WorkerSettings(Section):
+    """One worker process."""
+
+    processes: PositiveInt | None = Field(None, description="Worker processes of `up`; default one a core")
+    batch_records: PositiveInt = Field(5_000, description="Records of one poll at the most")
+    watchdog: Positive = Field(
+        timedelta(seconds=60), description="A worker with lag that commits nothing for so long ends itself"
+    )
+
+
+class LocalSettings(Section):
+    """The embedded servers of `up`; all of them listen on loopback only."""
+
+    kafka_port: int = Field(9092, ge=0, le=65535, description="Port of the embedded Kafka; 0 = any free one")
+    clickhouse_port: int = Field(
+        9000, ge=0, le=65535, description="Native port of the embedded ClickHouse; 0 = any free one"
+    )
+    clickhouse_http_port: int = Field(
+        8123, ge=0, le=65535, description="HTTP port of the embedded ClickHouse; 0 = any free one"
+    )
+
+
+class Settings(Section):
+    """The whole tree."""
+
+    home: Path = Field(Path(".touchline"), description="Directory of all local state")
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    kafka: KafkaSettings = KafkaSettings()
+    clickhouse: ClickHouseSettings = ClickHouseSettings()
+    journeys: JourneySettings = JourneySettings()
+    time: TimeSettings = TimeSettings()
+    identity: IdentitySettings = IdentitySettings()
+    worker: WorkerSettings = WorkerSettings()
+    local: LocalSettings = LocalSettings()
+
+
+def load_settings(environ: dict[str, str] | None = None, file: Path | None = None) -> Settings:
+    """Read `touchline.toml` (or the file TOUCHLINE_CONFIG names) and the environment; raise `SettingsError`.
+
+    >>> load_settings({"TOUCHLINE_JOURNEYS__GAP": "86400"}).journeys.gap
+    datetime.timedelta(days=1)
+    """
+    environ = dict(os.environ) if environ is None else environ
+    if file is None:
+        file = Path(environ.get("TOUCHLINE_CONFIG", CONFIG_FILE))
+        if "TOUCHLINE_CONFIG" in environ and not file.exists():
+            raise SettingsError(f"TOUCHLINE_CONFIG: no such file: {file}")
+    values: dict[str, Any] = {}
+    if file.exists():
+        try:
+            values = tomllib.loads(file.read_text(encoding="utf-8"))
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise SettingsError(f"{file}: not valid TOML: {error}") from None
+    origin: dict[tuple[str, ...], str] = {}
+    for name, value in environ.items():
+        if not name.startswith(PREFIX) or name == "TOUCHLINE_CONFIG":
+            continue
+        path = tuple(name[len(PREFIX) :].lower().split("__"))
+        origin[path] = name
+        if len(path) > 2 or (len(path) == 1 and path[0] not in ("home", "log_level")):
+            raise SettingsError(f"{name}: unknown setting (expected TOUCHLINE_<SECTION>__<NAME>)")
+        target = values
+        if len(path) == 2:
+            target = target.setdefault(path[0], {})
+            if not isinstance(target, dict):
+                raise SettingsError(f"{file}: {path[0]}: expected a table [{path[0]}]")
+        target[path[-1]] = value
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        raise SettingsError("\n".join(_explain(error, origin, file))) from None
+
+
+def _explain(error: ValidationError, origin: dict[tuple[str, ...], str], file: Path) -> list[str]:
+    lines = []
+    for problem in error.errors(include_input=False, include_url=False):
+        path = tuple(str(part) for part in problem["loc"])
+        name = origin.get(path) or f"{file}: {'.'.join(path)}"
+        reason = "unknown setting" if problem["type"] == "extra_forbidden" else problem["msg"]
+        lines.append(f"{name}: {reason}")
+    return lines

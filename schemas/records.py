@@ -1,0 +1,96 @@
+"""The records that leave the pipeline for ClickHouse: what the core produces and the sinks store.
+
+They stand here, between the two, because the core and the sinks do not know each other.
+"""
+
+from typing import NamedTuple
+
+import msgspec
+
+from schemas.interaction import Interaction, Micros
+from schemas.vocabulary import Channel
+
+
+class Journey(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A customer's interactions with no silence longer than the gap between them.
+
+    Sums (`wait_seconds`, `transfers`, `effort_seconds`) add up what is known and are None when nothing is known.
+    `effort_seconds` is the customer's time: wait, talk, hold, service and duration.
+    `resolved` is the last known outcome's answer; `first_contact_resolved` is None when no outcome is known and
+    True when resolved with exactly one contact.
+    """
+
+    journey_id: str
+    customer: str
+    started_at: Micros
+    ended_at: Micros
+    closed: bool
+    interactions: int
+    contacts: int
+    path: tuple[Channel, ...]
+    """Channels in the order of the timeline, repeats kept."""
+    channels: tuple[Channel, ...]
+    """Distinct, in the order of first appearance."""
+    subjects: tuple[str, ...]
+    """Distinct and sorted: `case:ID`, `order:ID`, `reason:a.b`, `thread:ID`."""
+    wait_seconds: float | None
+    transfers: int | None
+    effort_seconds: float | None
+    resolved: bool | None
+    first_contact_resolved: bool | None
+    dropped: int = 0
+    """Interactions counted in the sums that the timeline no longer holds (see `max_interactions`)."""
+
+
+class PlacedInteraction(NamedTuple):
+    """An interaction with its place: the journey it belongs to (None: anonymous, or beyond the horizon)."""
+
+    interaction: Interaction
+    journey_id: str | None
+    beyond_horizon: bool = False
+
+
+class Coordinates(NamedTuple):
+    """Where a raw record stands: topic (under replay the file's name), partition, offset."""
+
+    topic: str
+    partition: int
+    offset: int
+
+
+class DeadLetter(NamedTuple):
+    """A raw record that could not be used, with why. `value`, `key` and `headers` are as they came."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes | None
+    headers: tuple[tuple[str, bytes], ...]
+    stage: str
+    """`decode`, `validate` or `process`."""
+    error: str
+    """Class of the error, a stable word to group by."""
+    message: str
+    """What is wrong, naming the field."""
+    occurred_at: Micros
+    """When it was declared dead."""
+
+
+class SinkBatch(NamedTuple):
+    """What one batch of one partition writes. Writing it again, whole or re-formed, changes nothing that shows.
+
+    `version` orders what was known of a customer: higher replaces. `received` and `dead` come from the identify
+    stage, `stored` and `superseded` from the journeys stage; each source offset counts once in the ledger.
+    """
+
+    version: int = 0
+    interactions: tuple[PlacedInteraction, ...] = ()
+    journeys: tuple[Journey, ...] = ()
+    retracted: tuple[tuple[str, str], ...] = ()
+    """(customer, journey_id) of journeys that are no more."""
+    dead_letters: tuple[DeadLetter, ...] = ()
+    received: tuple[Coordinates, ...] = ()
+    superseded: tuple[Coordinates, ...] = ()
+    incarnation: int = 0
+    """Which life of the topics the coordinates belong to (microseconds since the epoch; under replay a digest)."""

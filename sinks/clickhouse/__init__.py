@@ -1,0 +1,1 @@
+"""ClickHouse: rows, migrations, the writer."""

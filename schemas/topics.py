@@ -14,6 +14,9 @@ from schemas.vocabulary import CHANNELS, Channel
 DEFAULT_PREFIX: Final = "touchline."
 DEFAULT_PARTITIONS: Final = 8
 
+MAX_RECORD_BYTES: Final = 8 * 2**20
+"""The largest record on a topic that Touchline itself writes (a timeline's state is the largest)."""
+
 
 @dataclass(frozen=True)
 class Topic:
@@ -31,7 +34,7 @@ class Topic:
 
     def config(self) -> dict[str, str]:
         """The broker's topic configuration."""
-        config = {"cleanup.policy": self.cleanup}
+        config = {"cleanup.policy": self.cleanup, "max.message.bytes": str(MAX_RECORD_BYTES)}
         if self.cleanup == "delete" and self.retention is not None:
             config["retention.ms"] = str(int(self.retention.total_seconds() * 1000))
         return config

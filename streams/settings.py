@@ -65,6 +65,11 @@ class ClickHouseSettings(Section):
         None,
         description="clickhouse://[USER@]HOST:PORT of the native protocol; unset: the embedded one",
     )
+    http_url: str | None = Field(
+        None,
+        description="http(s)://HOST:PORT that `touchline query` reads through; unset: the host of the URL with port "
+        "8123 (8443 with TLS)",
+    )
     database: str = Field(
         "touchline", pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", description="Database of all tables"
     )
@@ -75,6 +80,16 @@ class ClickHouseSettings(Section):
     cluster: str | None = Field(
         None, description="Cluster name: tables become Replicated, with Distributed ones in front"
     )
+
+    @field_validator("http_url")
+    @classmethod
+    def _http_url_names_a_host(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        parts = urlsplit(value)
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.password is not None:
+            raise ValueError("expected http://HOST[:PORT] or https://HOST[:PORT], without a password")
+        return value
 
     @field_validator("url")
     @classmethod
@@ -98,7 +113,7 @@ class JourneySettings(Section):
         description="How far back a late interaction can still change what is known",
     )
     max_interactions: PositiveInt = Field(
-        5_000, ge=10, description="Interactions that one timeline keeps; older ones are folded and counted"
+        1_000, ge=10, description="Interactions that one timeline keeps; older ones are folded and counted"
     )
 
 
@@ -127,6 +142,9 @@ class WorkerSettings(Section):
 
     processes: PositiveInt | None = Field(None, description="Worker processes of `up`; default one a core")
     batch_records: PositiveInt = Field(5_000, description="Records of one poll at the most")
+    session_timeout: Positive = Field(
+        timedelta(seconds=6), description="A worker silent for so long loses its partitions to the others"
+    )
     watchdog: Positive = Field(
         timedelta(seconds=60), description="A worker with lag that commits nothing for so long ends itself"
     )

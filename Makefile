@@ -1,0 +1,58 @@
+# One command, one truth: CI (.ci/run) calls these same targets. Needs python3.11 and make, nothing else.
+
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+DEMO_SECONDS ?= 60
+PYTEST := $(BIN)/python -m pytest
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo check format test integration bench documents constraints clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(STAMP) ## Make .venv and install everything in it (quick when nothing changed)
+
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $(STAMP)
+
+demo: setup ## Start everything, publish a simulation, show a journey; ends after DEMO_SECONDS (60)
+	$(BIN)/touchline demo --seconds $(DEMO_SECONDS)
+
+check: setup ## Format, lint, types, import contracts, generated documents
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m streams.settings_document --check
+	$(BIN)/python -m schemas.documents --check
+	$(BIN)/python -m sinks.clickhouse.dictionary --check
+
+format: setup ## Put files into the form that `make check` wants
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+test: setup ## All tests that need no Java: unit, laws, golden, contracts, integration on the mock broker, faults
+	$(PYTEST) -m "not java"
+
+integration: setup ## The tests on the real Apache Kafka (Java 17+ and Maven)
+	$(PYTEST) -m java
+
+bench: setup ## Measure; writes docs/benchmarks.md
+	$(BIN)/python -m bench
+
+documents: setup ## Write the generated documents anew
+	$(BIN)/python -m streams.settings_document
+	$(BIN)/python -m schemas.documents
+	$(BIN)/python -m sinks.clickhouse.dictionary
+
+constraints: setup ## Write constraints.txt from what is installed
+	$(BIN)/python -m pip freeze --exclude-editable --disable-pip-version-check > constraints.txt
+
+clean: ## Remove caches and .venv; data under TOUCHLINE_HOME stays
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist *.egg-info
+	find schemas streams sinks bench tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,111 @@
+"""RFC 3339 times of the contract as integer microseconds, and back.
+
+Stricter than ISO 8601 (RFC 3339, section 5.6): a full date and time with an offset, `T` between them (`t` and
+`z` are allowed), nothing that leaves a reader guessing: no Unix numbers, no time without an offset, no date
+alone. Fractions finer than a microsecond are cut off. A leap second (`:60`) is refused, since neither Kafka
+nor ClickHouse can hold it; the year is 1970 to 2261, what every part of the road can hold.
+"""
+
+import re
+from datetime import UTC, date, datetime, timedelta
+from typing import Final
+
+from schemas.interaction import DAY, SECOND, Micros
+
+MIN_YEAR: Final = 1970
+MAX_YEAR: Final = 2261
+
+TIMESTAMP_PATTERN: Final = (
+    "^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]{1,32})?([Zz]|[+-][0-9]{2}:[0-9]{2})$"
+)
+DATE_PATTERN: Final = "^[0-9]{4}-[0-9]{2}-[0-9]{2}$"
+
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_EXAMPLE: Final = "2026-03-01T10:00:00+02:00"
+_SHAPE: Final = re.compile(TIMESTAMP_PATTERN)
+_DATE_SHAPE: Final = re.compile(DATE_PATTERN)
+_fromisoformat = datetime.fromisoformat
+
+
+class TimestampError(ValueError):
+    """The text is not a time (or date) of the contract; the message says what is expected, without the
+    text."""
+
+
+def parse_timestamp(text: str) -> Micros:
+    """The instant of an RFC 3339 time; raise `TimestampError`.
+
+    >>> parse_timestamp("1970-01-01T02:00:01.5+02:00")
+    1500000
+    """
+    # The commonest form is told by its separators alone: `fromisoformat` then reads nothing but digits
+    # between them.
+    if not (
+        len(text) == 20
+        and text[19] == "Z"
+        and text[10] == "T"
+        and text[4] == text[7] == "-"
+        and text[13] == text[16] == ":"
+    ):
+        if _SHAPE.match(text) is None or text[-1] == "\n":
+            raise TimestampError(_wrong_shape(text))
+        if text[-1] == "z":
+            text = text[:-1] + "Z"
+    try:
+        moment = _fromisoformat(text)
+    except ValueError:
+        raise TimestampError(
+            _wrong_shape(text) if _SHAPE.match(text) is None else _wrong_value(text)
+        ) from None
+    if not MIN_YEAR < moment.year < MAX_YEAR:
+        _refuse_outside_the_range(moment)
+    since = moment - EPOCH
+    return since.days * DAY + since.seconds * SECOND + since.microseconds
+
+
+def parse_date(text: str) -> str:
+    """A calendar date `YYYY-MM-DD`, returned as it is; raise `TimestampError`."""
+    if _DATE_SHAPE.match(text) is None or text[-1] == "\n":
+        raise TimestampError(f"expected a date such as 2026-03-01 or a time such as {_EXAMPLE}")
+    try:
+        day = date.fromisoformat(text)
+    except ValueError:
+        raise TimestampError("this day does not exist") from None
+    if not MIN_YEAR <= day.year <= MAX_YEAR:
+        raise TimestampError(f"the year must be {MIN_YEAR} to {MAX_YEAR}")
+    return text
+
+
+def format_timestamp(micros: Micros) -> str:
+    """The instant in UTC, as short as is exact.
+
+    >>> format_timestamp(1_500_000)
+    '1970-01-01T00:00:01.500000Z'
+    """
+    return (EPOCH + timedelta(microseconds=micros)).isoformat().replace("+00:00", "Z")
+
+
+def _refuse_outside_the_range(moment: datetime) -> None:
+    """Raise for a year outside the range *in UTC*; return for the first and the last hours inside it."""
+    try:
+        year = moment.astimezone(UTC).year
+    except OverflowError:
+        year = moment.year
+    if not MIN_YEAR <= year <= MAX_YEAR:
+        raise TimestampError(f"the year must be {MIN_YEAR} to {MAX_YEAR} in UTC")
+
+
+def _wrong_shape(text: str) -> str:
+    if re.fullmatch(r"[+-]?\d+(\.\d+)?", text):
+        return f"a number is no time: write RFC 3339 such as {_EXAMPLE}"
+    if _DATE_SHAPE.match(text):
+        return f"a date alone is not enough: write RFC 3339 with a time and an offset, such as {_EXAMPLE}"
+    if _SHAPE.match(text + "Z"):
+        return f"the offset from UTC is missing: write it, such as {_EXAMPLE}"
+    return f"expected an RFC 3339 time with an offset, such as {_EXAMPLE}"
+
+
+def _wrong_value(text: str) -> str:
+    if text[17:19] == "60":
+        return "leap seconds (:60) cannot be stored: write :59, or the second after"
+    return "this date, time or offset does not exist"

@@ -1,0 +1,170 @@
+"""The writer: batches in, rows in ClickHouse out; concurrent batches share their INSERTs (group commit).
+
+Writing a batch again, whole or cut differently, changes nothing that shows: interactions and journeys are replaced by
+key and version, dead letters by their coordinates, and the ledger unites sets (docs/adr/0001-idempotent-writes.md).
+The ledger goes last, so that it never says "stored" of a row that is not.
+
+The writer neither retries nor drops. The caller writes the same batch again after a `SinkUnavailable`.
+"""
+
+import asyncio
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final
+
+from schemas.records import SinkBatch
+from sinks.clickhouse.client import ClickHouseTarget, InsertingClient, connect
+from sinks.clickhouse.errors import SinkRefused, SinkUnavailable, classify
+from sinks.clickhouse.ledger import ledger_rows
+from sinks.clickhouse.rows import Rows, dead_letter_rows, interaction_rows, journey_rows
+
+GROUP_ROWS: Final = 50_000
+"""Interactions and ledger entries that one group takes at the most (one batch may be larger)."""
+
+
+class ClickHouseWriter:
+    """Writes `SinkBatch`es to one ClickHouse. `write` belongs to one event loop; `write_sync` to any thread."""
+
+    def __init__(
+        self, target: ClickHouseTarget, *, client: Callable[[ClickHouseTarget], InsertingClient] = connect
+    ) -> None:
+        """Opens nothing yet; `client` makes connections, at most `target.connections` at a time."""
+        self._pool = ClientPool(target, client)
+        self._threads = ThreadPoolExecutor(target.connections, thread_name_prefix="clickhouse")
+        self._waiting: list[tuple[SinkBatch, asyncio.Future[None]]] = []
+        self._groups: set[asyncio.Task[None]] = set()
+        self._limit = target.connections
+
+    async def write(self, batch: SinkBatch) -> None:
+        """Return once every row of the batch is in ClickHouse.
+
+        Raises `SinkUnavailable` (write the same batch again after `retry_after` seconds), `SinkMisconfigured` or
+        `SinkRefused`. After an error nothing is known about which rows arrived; writing again is always right.
+        """
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append((batch, done))
+        self._start_group()
+        await done
+
+    def write_sync(self, batch: SinkBatch) -> None:
+        """The same for callers without an event loop (replay): blocks until the rows are in ClickHouse."""
+        self._pool.write([batch])
+
+    async def close(self) -> None:
+        """Wait for what is under way, then disconnect. Nothing may be written afterwards."""
+        while self._groups:
+            await asyncio.gather(*self._groups, return_exceptions=True)
+        self._threads.shutdown(wait=True)
+        self._pool.close()
+
+    def close_sync(self) -> None:
+        """`close` for a writer that was only used with `write_sync`."""
+        self._threads.shutdown(wait=True)
+        self._pool.close()
+
+    def _start_group(self) -> None:
+        """Whoever comes while all connections are busy waits, and goes in one group with the others who wait."""
+        if not self._waiting or len(self._groups) >= self._limit:
+            return
+        weight, size = 0, 0
+        for batch, _ in self._waiting:
+            weight += _weight(batch)
+            if size and weight > GROUP_ROWS:
+                break
+            size += 1
+        group, self._waiting = self._waiting[:size], self._waiting[size:]
+        task = asyncio.get_running_loop().create_task(self._write_group(group))
+        self._groups.add(task)
+        task.add_done_callback(self._group_done)
+
+    def _group_done(self, task: asyncio.Task[None]) -> None:
+        self._groups.discard(task)
+        self._start_group()
+
+    async def _write_group(self, group: Sequence[tuple[SinkBatch, "asyncio.Future[None]"]]) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            await loop.run_in_executor(self._threads, self._pool.write, [batch for batch, _ in group])
+        except SinkRefused as refused:
+            if len(group) == 1:
+                _settle(group[0][1], refused)
+                return
+            # One batch's bad row must not be its neighbours' fault: each goes alone and learns its own fate.
+            for member in group:
+                await self._write_group([member])
+        except BaseException as error:
+            for _, done in group:
+                _settle(done, error)
+            if not isinstance(error, Exception):
+                raise
+        else:
+            for _, done in group:
+                _settle(done, None)
+
+
+class ClientPool:
+    """Connections that are lent to one thread at a time; one that failed is thrown away."""
+
+    def __init__(
+        self, target: ClickHouseTarget, client: Callable[[ClickHouseTarget], InsertingClient] = connect
+    ) -> None:
+        self._target = target
+        self._connect = client
+        self._idle: list[InsertingClient] = []
+        self._lock = threading.Lock()
+
+    def write(self, batches: Sequence[SinkBatch]) -> None:
+        """Write these batches as one group; raises a `SinkError`."""
+        try:
+            inserts = _inserts(batches)
+        except Exception as error:
+            raise classify(error) from error
+        with self._lock:
+            client = self._idle.pop() if self._idle else self._connect(self._target)
+        try:
+            for table, rows in inserts:
+                client.insert(table, rows)
+        except BaseException as error:
+            client.disconnect()
+            if not isinstance(error, Exception):
+                raise
+            raise classify(error) from error
+        with self._lock:
+            self._idle.append(client)
+
+    def close(self) -> None:
+        """Disconnect what is idle."""
+        with self._lock:
+            clients, self._idle = self._idle, []
+        for client in clients:
+            client.disconnect()
+
+
+def _inserts(batches: Sequence[SinkBatch]) -> list[tuple[str, Rows]]:
+    """What to insert, in its order: rows first, the ledger last."""
+    placed = [(row, batch.version) for batch in batches for row in batch.interactions]
+    letters = [(letter, batch.incarnation) for batch in batches for letter in batch.dead_letters]
+    journeys = [(journey, batch.version) for batch in batches for journey in batch.journeys]
+    retracted = [(*names, batch.version) for batch in batches for names in batch.retracted]
+    return [
+        ("dead_letters_raw", dead_letter_rows(letters)),
+        ("interactions_raw", interaction_rows(placed)),
+        ("journeys_raw", journey_rows(journeys, retracted)),
+        ("ledger_raw", ledger_rows(batches)),
+    ]
+
+
+def _weight(batch: SinkBatch) -> int:
+    return len(batch.interactions) + len(batch.received) + len(batch.dead_letters) + len(batch.journeys)
+
+
+def _settle(done: "asyncio.Future[None]", error: BaseException | None) -> None:
+    if done.done():
+        return  # the caller was cancelled; its rows are as good as any
+    if error is None:
+        done.set_result(None)
+    else:
+        done.set_exception(
+            error if isinstance(error, Exception) else SinkUnavailable("the writer was stopped")
+        )

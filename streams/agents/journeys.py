@@ -1,0 +1,204 @@
+"""journeys: validated interactions join their customer's timeline; what changed goes to ClickHouse.
+
+For one batch of an interactions partition, in this order: compute on an overlay (pure, nothing mutated); rows in
+ClickHouse; state changes delivered to the changelog; only then the overlay becomes state and the batch is
+acknowledged. A crash between any two steps repeats the batch, which cannot show.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+
+from aiokafka import AIOKafkaProducer
+
+from schemas.dead_letters import dead_letter_headers
+from schemas.interaction import (
+    CONTROL_KEY,
+    Interaction,
+    Micros,
+    decode_interaction,
+    decode_watermarks,
+    encode_interaction,
+)
+from schemas.records import Coordinates, DeadLetter, SinkBatch
+from streams.agents.agenda import Agenda
+from streams.agents.isolate import Poison, poisonous
+from streams.agents.lanes import Batch, insist
+from streams.agents.sink import Epochs, Persister
+from streams.core.batch import BatchResult, advance_batch, next_due
+from streams.core.policy import JourneyPolicy
+from streams.core.watermarks import PartitionClock
+from streams.kafka.delivery import deliver, deliver_with_headers
+from streams.kafka.store import State
+
+CLOCK_KEY = b"\x00clock"
+"""The state's key of the partition's watermarks; no customer key begins with a NUL."""
+
+DUE_AT_ONCE = 5_000
+"""Customers that one step evaluates because their time has come; the rest follow in the next step."""
+
+
+class PartitionState:
+    """One partition's live state in one generation: timelines, agenda, clock.
+
+    A batch that fails leaves it unusable (its due customers are off the agenda); that only happens when the
+    partition is fenced, and then the next generation builds it anew.
+    """
+
+    def __init__(self, generation: int, timelines: State, sources: Iterable[str]) -> None:
+        self.generation = generation
+        self.timelines = timelines
+        self.agenda = Agenda(
+            (due, key)
+            for key, state in timelines.items()
+            if key != CLOCK_KEY and (due := next_due(state)) is not None
+        )
+        stored = timelines.get(CLOCK_KEY)
+        self.clock = PartitionClock.load(stored, sources) if stored else PartitionClock.new(sources)
+
+
+class Journeys:
+    """The handler of interaction batches."""
+
+    def __init__(
+        self,
+        *,
+        policy: JourneyPolicy,
+        timelines: Callable[[int], State],
+        producer: Callable[[], AIOKafkaProducer],
+        persister: Persister,
+        epochs: Epochs,
+        changelog: Callable[[], str],
+        changelog_written: Callable[[int, int], None],
+        dead_letters_topic: str,
+        sources: Sequence[str],
+    ) -> None:
+        self._policy = policy
+        self._timelines = timelines
+        self._producer = producer
+        self._persister = persister
+        self._epochs = epochs
+        self._changelog = changelog
+        self._changelog_written = changelog_written
+        self._dead_letters_topic = dead_letters_topic
+        self._sources = tuple(sources)
+        self._states: dict[int, PartitionState] = {}
+
+    async def __call__(self, batch: Batch) -> None:
+        """Handle one batch; raises `Fenced` when the partition is lost on the way."""
+        partition = self._partition(batch)
+        clock = partition.clock
+        interactions = []
+        for record in batch.records:
+            if record.key == CONTROL_KEY:
+                clock = clock.merge(decode_watermarks(record.value))
+            else:
+                interactions.append(decode_interaction(record.value))
+        now = clock.now
+        due = partition.agenda.take(now, DUE_AT_ONCE)
+        await self._step(batch, partition, clock, interactions, due)
+        while due := partition.agenda.take(now, DUE_AT_ONCE):
+            await self._step(batch, partition, clock, [], due)
+        batch.acknowledge()
+
+    def _partition(self, batch: Batch) -> PartitionState:
+        number = batch.tp.partition
+        state = self._states.get(number)
+        if state is None or state.generation != batch.generation:
+            state = PartitionState(batch.generation, self._timelines(number), self._sources)
+            self._states[number] = state
+        return state
+
+    async def _step(
+        self,
+        batch: Batch,
+        partition: PartitionState,
+        clock: PartitionClock,
+        interactions: list[Interaction],
+        due: list[bytes],
+    ) -> None:
+        result, letters = self._advance(partition, interactions, due, clock.now)
+        if letters:
+            await self._send_dead_letters(batch, letters)
+        rows = SinkBatch(
+            version=self._epochs.version_base + batch.last_offset,
+            interactions=tuple(result.interactions),
+            journeys=tuple(result.journeys),
+            retracted=tuple(result.retracted),
+            dead_letters=tuple(letters),
+            superseded=tuple(result.superseded),
+            incarnation=self._epochs.incarnation,
+        )
+        await self._persister.persist(rows, batch)
+        changes = dict(result.states)
+        if clock != partition.clock:
+            changes[CLOCK_KEY] = clock.dump()
+        if changes:
+            written = await insist(
+                lambda: deliver(self._producer(), self._changelog(), batch.tp.partition, changes.items()),
+                batch,
+                "changelog topic",
+            )
+        batch.check()
+        self._apply(partition, clock, changes, result)
+        if changes and written is not None:
+            self._changelog_written(batch.tp.partition, written)
+
+    @staticmethod
+    def _apply(
+        partition: PartitionState,
+        clock: PartitionClock,
+        changes: dict[bytes, bytes | None],
+        result: BatchResult,
+    ) -> None:
+        timelines = partition.timelines
+        for key, value in changes.items():
+            if value is None:
+                timelines.pop(key, None)
+            else:
+                timelines[key] = value
+        partition.clock = clock
+        for key, due in result.due.items():
+            partition.agenda.put(key, due)
+
+    def _advance(
+        self, partition: PartitionState, interactions: list[Interaction], due: list[bytes], now: Micros
+    ) -> tuple[BatchResult, list[DeadLetter]]:
+        def step(items: Sequence[Interaction]) -> BatchResult:
+            return advance_batch(partition.timelines.get, items, due, now, self._policy)
+
+        try:
+            return step(interactions), []
+        except Exception:
+            bad = poisonous(interactions, step)
+            if not bad:
+                raise
+        skipped = {poison.index for poison in bad}
+        good = [item for index, item in enumerate(interactions) if index not in skipped]
+        return step(good), [_dead_letter(interactions[poison.index], poison) for poison in bad]
+
+    async def _send_dead_letters(self, batch: Batch, letters: list[DeadLetter]) -> None:
+        records = [
+            (batch.tp.partition, letter.key, letter.value, dead_letter_headers(letter)) for letter in letters
+        ]
+        await insist(
+            lambda: deliver_with_headers(self._producer(), self._dead_letters_topic, records),
+            batch,
+            "dead letters topic",
+        )
+
+
+def _dead_letter(interaction: Interaction, poison: Poison) -> DeadLetter:
+    """A record that made the core raise. Its coordinates are the raw record's, whose bytes stand on its topic."""
+    where = Coordinates(interaction.topic, interaction.partition, interaction.offset)
+    return DeadLetter(
+        topic=where.topic,
+        partition=where.partition,
+        offset=where.offset,
+        key=None,
+        value=encode_interaction(interaction),
+        headers=(("content-type", b"application/vnd.touchline.interaction+msgpack"),),
+        stage="process",
+        error=type(poison.error).__name__,
+        message=str(poison.error),
+        occurred_at=time.time_ns() // 1000,
+    )

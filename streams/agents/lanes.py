@@ -1,0 +1,163 @@
+"""One lane a partition: batches of a partition one after the other, partitions side by side.
+
+An agent hands every event to its lane and goes on; the lane joins what has piled up into one batch, so that a slow
+sink makes batches larger and not the queue longer. A batch that its owner may no longer write is abandoned: it was
+not acknowledged, and whoever owns the partition reads it again.
+"""
+
+import asyncio
+import logging
+import os
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Final, NoReturn, TypeVar
+
+from aiokafka.errors import KafkaError, KafkaTimeoutError, KafkaUnavailableError
+from aiokafka.structs import ConsumerRecord
+from faust.types import TP, AppT, EventT
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+EXIT_BUG: Final = 70
+"""Exit status after an exception that nobody foresaw (sysexits.h: EX_SOFTWARE)."""
+
+FIRST_PAUSE, LONGEST_PAUSE = 0.2, 10.0
+"""Seconds between attempts at something that is down: doubled each time, up to the longest."""
+
+PASSING: Final = (KafkaTimeoutError, KafkaUnavailableError)
+"""Kafka errors that pass by themselves although the library does not call them retriable."""
+
+
+class Fenced(Exception):
+    """The partition is no longer ours, or a rebalance is under way: stop, write nothing more."""
+
+
+class Unavailable(Exception):
+    """Something outside is down for now; the attempt may be repeated as it is."""
+
+
+@dataclass
+class Batch:
+    """Consecutive records of one partition, read in one generation of the consumer group."""
+
+    app: AppT
+    tp: TP
+    generation: int
+    events: list[EventT] = field(default_factory=list)
+    records: list[ConsumerRecord] = field(default_factory=list)
+
+    @property
+    def last_offset(self) -> int:
+        """The offset of the last record."""
+        return int(self.records[-1].offset)
+
+    def check(self) -> None:
+        """Raise `Fenced` unless the partition is still ours; called before each side effect."""
+        if self.app.rebalancing or self.app.consumer_generation_id != self.generation:
+            raise Fenced(f"{self.tp.topic}/{self.tp.partition}")
+
+    def acknowledge(self) -> None:
+        """Every effect is durable: let the offset be committed."""
+        for event in self.events:
+            event.ack()
+        self.release()
+
+    def release(self) -> None:
+        """Give back the room that the records took in flight."""
+        for event in self.events:
+            self.app.consumer.release(self.tp, event.message.offset)
+
+
+Handler = Callable[[Batch], Awaitable[None]]
+
+
+class Lanes:
+    """Dispatches an agent's events to one lane a partition; `blocked` says since when a sink has been down."""
+
+    def __init__(self, app: AppT, handler: Handler, *, max_records: int) -> None:
+        self._app = app
+        self._handler = handler
+        self._max_records = max_records
+        self._waiting: dict[TP, deque[EventT]] = {}
+        self._tasks: dict[TP, asyncio.Task[None]] = {}
+        self.acknowledged = 0
+        self.busy: set[TP] = set()
+
+    async def run(self, events: AsyncIterator[EventT]) -> None:
+        """Take events until the stream ends. Never acknowledges by itself."""
+        try:
+            async for event in events:
+                tp = event.message.tp
+                self._waiting.setdefault(tp, deque()).append(event)
+                if tp not in self._tasks:
+                    self._tasks[tp] = asyncio.create_task(
+                        self._lane(tp), name=f"lane {tp.topic}/{tp.partition}"
+                    )
+        finally:
+            for task in self._tasks.values():
+                task.cancel()
+
+    def idle(self, tp: TP) -> bool:
+        """Whether nothing that was fetched of this partition is still under way."""
+        return tp not in self._tasks
+
+    async def _lane(self, tp: TP) -> None:
+        try:
+            while self._waiting[tp]:
+                batch = self._next_batch(tp)
+                try:
+                    batch.check()
+                    await self._handler(batch)
+                    self.acknowledged += 1
+                except Fenced:
+                    log.info("batch abandoned: partition fenced", extra={"tp": tp})
+                    batch.release()
+        except asyncio.CancelledError:
+            raise
+        except BaseException:
+            log.critical("unforeseen error in %s/%s", tp.topic, tp.partition, exc_info=True)
+            end_process(EXIT_BUG)
+        finally:
+            self._tasks.pop(tp, None)
+
+    def _next_batch(self, tp: TP) -> Batch:
+        waiting = self._waiting[tp]
+        batch = Batch(self._app, tp, waiting[0].message.generation_id)
+        while waiting and waiting[0].message.generation_id == batch.generation:
+            records = waiting[0].message.value
+            if batch.records and len(batch.records) + len(records) > self._max_records:
+                break
+            batch.events.append(waiting.popleft())
+            batch.records.extend(records)
+        return batch
+
+
+async def insist(attempt: Callable[[], Awaitable[T]], batch: Batch, what: str) -> T:
+    """Repeat the attempt until it succeeds, with capped backoff, while the partition is ours.
+
+    Only what may pass by itself is repeated: `Unavailable` and Kafka's retriable errors. Raises `Fenced` when the
+    partition is lost meanwhile; any other error is a bug and goes up.
+    """
+    pause = FIRST_PAUSE
+    while True:
+        batch.check()
+        try:
+            return await attempt()
+        except Unavailable as error:
+            reason = str(error)
+        except KafkaError as error:
+            if not (error.retriable or isinstance(error, PASSING)):
+                raise
+            reason = repr(error)
+        log.warning("%s unavailable, next attempt in %.1f s: %s", what, pause, reason)
+        await asyncio.sleep(pause)
+        pause = min(pause * 2, LONGEST_PAUSE)
+
+
+def end_process(status: int) -> NoReturn:
+    """End the process at once: Faust would acknowledge a batch whose agent raised, which would lose it."""
+    logging.shutdown()
+    os._exit(status)

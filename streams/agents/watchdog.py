@@ -1,0 +1,63 @@
+"""Ends a worker that has stopped working without noticing.
+
+Consumers are known to go silent after a broker outage: they rejoin, seek, and fetch nothing more. A process that
+ends is started again by its supervisor; one that lives and does nothing is not noticed by anyone.
+"""
+
+import logging
+import time
+from datetime import timedelta
+from typing import Final
+
+from faust.types import AppT
+
+from streams.agents.lanes import end_process
+from streams.agents.sink import Persister
+
+log = logging.getLogger(__name__)
+
+EXIT_STUCK: Final = 75
+"""Exit status of a worker that ended itself (sysexits.h: EX_TEMPFAIL)."""
+
+
+class Watchdog:
+    """Judges progress; `check` is called every few seconds."""
+
+    def __init__(self, app: AppT, persister: Persister, patience: timedelta) -> None:
+        self._app = app
+        self._persister = persister
+        self._patience = patience.total_seconds()
+        self._progress: tuple[object, ...] = ()
+        self._since = time.monotonic()
+
+    async def check(self, now: float, acknowledged: int) -> None:
+        """End the process when there was work, or no answer from the broker, and no progress for too long."""
+        reason = self.complaint(now, acknowledged)
+        if reason is not None:
+            log.critical("%s for %.0f s: ending this worker", reason, self._patience)
+            end_process(EXIT_STUCK)
+
+    def complaint(self, now: float, acknowledged: int) -> str | None:
+        """What is wrong, once it has been wrong for longer than the patience; None while all is well."""
+        reason = self._stuck()
+        progress = (acknowledged, self._app.consumer_generation_id, self._app.in_recovery, reason)
+        if reason is None or self._persister.blocked or progress != self._progress:
+            self._progress, self._since = progress, now
+            return None
+        return reason if now - self._since > self._patience else None
+
+    def _stuck(self) -> str | None:
+        consumer = self._app.consumer
+        if self._app.rebalancing:
+            return "a rebalance does not end"
+        if self._app.in_recovery:
+            return None
+        assigned = consumer.assignment()
+        if not assigned:
+            return None
+        fetched = consumer.fetched_at()
+        if fetched is None or time.time() * 1000 - fetched > self._patience * 500:
+            return "the broker does not answer fetches"
+        if any(consumer.lag(tp) for tp in assigned if not consumer._is_changelog_tp(tp)):
+            return "records are waiting and none is acknowledged"
+        return None

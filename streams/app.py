@@ -1,0 +1,201 @@
+"""All wiring, nothing at import time: `build_app(settings, ...)` gives the Faust app of one worker."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Final
+
+import faust
+from aiokafka import AIOKafkaProducer
+from faust.types import TP, EventT, StreamT
+
+from schemas.codec import Decoder
+from schemas.topics import DEAD_LETTERS, INTERACTIONS, MAX_RECORD_BYTES, RAW, TIMELINES
+from streams.agents.identify import Identify
+from streams.agents.journeys import Journeys
+from streams.agents.lanes import EXIT_BUG, Lanes, end_process
+from streams.agents.marks import SourceMarks, publish_marks, source_name
+from streams.agents.sink import Epochs, Persister, Sink
+from streams.agents.watchdog import Watchdog
+from streams.core.identity import customer_of
+from streams.core.policy import JourneyPolicy
+from streams.kafka.store import State, TimelineStore
+from streams.kafka.transport import Transport
+from streams.settings import Settings
+
+TABLE: Final = "timelines"
+
+
+class _TimelinesTable(faust.Table):  # type: ignore[misc]
+    """The timelines: a Faust table over `TimelineStore`, its changelog written in batches by the journeys agent."""
+
+    def _new_store(self) -> TimelineStore:
+        return TimelineStore("memory://", self.app, self, table_name=self.name)
+
+
+def micros(duration: timedelta) -> int:
+    """A duration in microseconds."""
+    return duration // timedelta(microseconds=1)
+
+
+def journey_policy(settings: Settings) -> JourneyPolicy:
+    """The core's policy as the settings say."""
+    return JourneyPolicy(
+        gap=micros(settings.journeys.gap),
+        horizon=micros(settings.journeys.horizon),
+        max_interactions=settings.journeys.max_interactions,
+    )
+
+
+def build_decoder(settings: Settings) -> Decoder:
+    """The edge's decoder as the settings say."""
+    return Decoder(
+        region=settings.identity.region, future_micros=micros(settings.time.future), customer_of=customer_of
+    )
+
+
+def faust_app(settings: Settings, bootstrap: str, datadir: Path) -> faust.App:
+    """The bare Faust app: configuration only."""
+    app = faust.App(
+        settings.kafka.group,
+        broker="kafka://" + bootstrap.replace(",", ";"),
+        store="memory://",
+        datadir=str(datadir),
+        processing_guarantee="at_least_once",
+        autodiscover=False,
+        web_enabled=False,
+        topic_allow_declare=False,
+        topic_disable_leader=True,
+        topic_partitions=settings.kafka.partitions,
+        topic_replication_factor=settings.kafka.replication,
+        table_standby_replicas=0,
+        producer_acks=-1,
+        producer_linger=0.005,
+        producer_max_batch_size=512 * 1024,
+        producer_max_request_size=MAX_RECORD_BYTES,
+        consumer_max_fetch_size=4 * 2**20,
+        consumer_auto_offset_reset="earliest",
+        broker_max_poll_records=settings.worker.batch_records,
+        broker_max_poll_interval=86_400,
+        broker_commit_interval=1.0,
+        broker_session_timeout=settings.worker.session_timeout.total_seconds(),
+        broker_heartbeat_interval=settings.worker.session_timeout.total_seconds() / 6,
+        broker_rebalance_timeout=settings.worker.session_timeout.total_seconds(),
+        stream_wait_empty=False,
+        stream_recovery_delay=0.0,
+        Table=_TimelinesTable,
+    )
+    # A record larger than half of it is rare; a request never carries more than one batch a partition.
+    app.transport = Transport(app.conf.broker_consumer, app)
+    return app
+
+
+def build_app(settings: Settings, bootstrap: str, sink: Sink, epochs: Epochs, datadir: Path) -> faust.App:
+    """The worker's app: agents `identify` and `journeys`, the timelines table, watermarks, the watchdog.
+
+    Nothing connects before the app is started. `sink` is closed when the app stops.
+    """
+    app = faust_app(settings, bootstrap, datadir)
+    prefix, partitions = settings.kafka.prefix, settings.kafka.partitions
+    raw_topics = [topic.full_name(prefix) for topic in RAW.values()]
+    interactions_topic = INTERACTIONS.full_name(prefix)
+    timelines_topic = TIMELINES.full_name(prefix)
+
+    def topic(*names: str) -> faust.TopicT:
+        return app.topic(*names, key_serializer="raw", value_serializer="raw", partitions=partitions)
+
+    table = app.Table(
+        TABLE,
+        partitions=partitions,
+        key_type=bytes,
+        value_type=bytes,
+        changelog_topic=app.topic(
+            timelines_topic,
+            key_serializer="raw",
+            value_serializer="raw",
+            partitions=partitions,
+            acks=False,
+            internal=True,
+            compacting=True,
+            maxsize=131_072,
+            allow_empty=True,
+        ),
+    )
+
+    def producer() -> AIOKafkaProducer:
+        return app.producer._ensure_producer()
+
+    def timelines(partition: int) -> State:
+        store: TimelineStore = table.data
+        return store.partition(partition)
+
+    def changelog_written(partition: int, offset: int) -> None:
+        # What this worker wrote it need not read again at the next rebalance.
+        offsets = app.tables.recovery.active_offsets
+        tp = TP(timelines_topic, partition)
+        if tp in offsets:
+            offsets[tp] = max(offsets[tp] or 0, offset)
+
+    persister = Persister(sink)
+    marks = SourceMarks(raw_topics, settings.time.lateness)
+    identify = Identify(
+        decode=build_decoder(settings).decode,
+        producer=producer,
+        persister=persister,
+        epochs=epochs,
+        marks=marks,
+        interactions_topic=interactions_topic,
+        dead_letters_topic=DEAD_LETTERS.full_name(prefix),
+        partitions=partitions,
+    )
+    journeys = Journeys(
+        policy=journey_policy(settings),
+        timelines=timelines,
+        producer=producer,
+        persister=persister,
+        epochs=epochs,
+        changelog=lambda: timelines_topic,
+        changelog_written=changelog_written,
+        dead_letters_topic=DEAD_LETTERS.full_name(prefix),
+        sources=[source_name(TP(name, number)) for name in raw_topics for number in range(partitions)],
+    )
+    lanes = {
+        "identify": Lanes(app, identify, max_records=settings.worker.batch_records),
+        "journeys": Lanes(app, journeys, max_records=settings.worker.batch_records),
+    }
+    _agent(app, "identify", topic(*raw_topics), lanes["identify"])
+    _agent(app, "journeys", topic(interactions_topic), lanes["journeys"])
+    watchdog = Watchdog(app, persister, settings.worker.watchdog)
+
+    @app.timer(settings.time.tick.total_seconds(), name="watermarks")
+    async def publish_watermarks() -> None:
+        if app.rebalancing or app.in_recovery:
+            return
+        report = marks.report(app.consumer.assignment(), await app.consumer.read_ends())
+        await publish_marks(producer(), interactions_topic, range(partitions), report)
+
+    @app.timer(5.0, name="watchdog")
+    async def watch() -> None:
+        await watchdog.check(time.monotonic(), sum(lane.acknowledged for lane in lanes.values()))
+
+    @app.on_before_shutdown.connect
+    async def close_sink(*_: Any, **__: Any) -> None:
+        await sink.close()
+
+    return app
+
+
+def _agent(app: faust.App, name: str, channel: faust.TopicT, lanes: Lanes) -> None:
+    async def agent(stream: StreamT) -> None:
+        events: AsyncIterator[EventT] = stream.noack().events()
+        try:
+            await lanes.run(events)
+        except asyncio.CancelledError:
+            raise
+        except BaseException:
+            end_process(EXIT_BUG)
+
+    agent.__name__ = name
+    app.agent(channel, name=name)(agent)

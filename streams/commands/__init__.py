@@ -1,0 +1,1 @@
+"""The commands of `touchline`, one module each; `streams.cli` lists them."""

@@ -1,0 +1,93 @@
+"""Publish dead letters again, exactly as they came."""
+
+from collections import deque
+from typing import Any, Final, NamedTuple
+
+from kafka import KafkaProducer
+from kafka.errors import KafkaError
+
+from schemas.topics import RAW
+from streams.commands.rejects import Filter, Reject, find_all
+from streams.kafka.admin import PROTOCOL, BrokerUnreachable
+
+IN_FLIGHT: Final = 1_000
+DELIVERY_SECONDS: Final = 30
+
+
+class Resent(NamedTuple):
+    """What became of the dead letters that were chosen: chosen = sent + skipped + failed."""
+
+    chosen: int
+    sent: int
+    skipped: int
+    failed: int
+
+
+def resend_all(target: Any, bootstrap: str | None, prefix: str, chosen: Filter) -> Resent:
+    """Publish what `chosen` names from ClickHouse to the raw topics; with `bootstrap` None only count.
+
+    A letter goes to the partition it came from when that still exists, so that the order on it is kept.
+    Skipped are letters that did not come from a raw topic of this prefix.
+    """
+    topics = {topic.full_name(prefix) for topic in RAW.values()}
+    total = sent = skipped = failed = 0
+    producer = None if bootstrap is None else _producer(bootstrap)
+    waiting: deque[Any] = deque()
+    try:
+        for reject in find_all(target, chosen):
+            total += 1
+            if reject.topic not in topics:
+                skipped += 1
+            elif producer is None:
+                sent += 1
+            else:
+                waiting.append(_send(producer, reject))
+                if len(waiting) >= IN_FLIGHT:
+                    delivered = _delivered(waiting.popleft())
+                    sent, failed = sent + delivered, failed + (not delivered)
+        while waiting:
+            delivered = _delivered(waiting.popleft())
+            sent, failed = sent + delivered, failed + (not delivered)
+    finally:
+        if producer is not None:
+            producer.close(timeout=DELIVERY_SECONDS)
+    return Resent(total, sent, skipped, failed)
+
+
+def _producer(bootstrap: str) -> KafkaProducer:
+    try:
+        return KafkaProducer(
+            bootstrap_servers=bootstrap.split(","),
+            client_id="touchline-resend",
+            acks="all",
+            api_version=PROTOCOL,
+            delivery_timeout_ms=DELIVERY_SECONDS * 1000,
+            request_timeout_ms=10_000,
+            linger_ms=20,
+        )
+    except (KafkaError, OSError) as error:
+        raise BrokerUnreachable(f"no Kafka broker answers at {bootstrap} ({error})") from None
+
+
+def _send(producer: KafkaProducer, reject: Reject) -> Any:
+    existing = producer.partitions_for(reject.topic) or set()
+    try:
+        return producer.send(
+            reject.topic,
+            value=reject.value,
+            key=reject.key,
+            headers=list(reject.headers),
+            partition=reject.partition if reject.partition in existing else None,
+        )
+    except KafkaError as error:
+        return error
+
+
+def _delivered(future: Any) -> bool:
+    if isinstance(future, KafkaError):
+        return False
+    try:
+        future.get(timeout=DELIVERY_SECONDS)
+    except KafkaError:
+        return False
+    return True

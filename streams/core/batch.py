@@ -1,0 +1,83 @@
+"""One batch of the log: what to write, and the states after it. Pure; nothing is changed until the caller
+says so.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
+
+from schemas.interaction import Interaction, Micros, routing_key
+from schemas.records import Coordinates, Journey, PlacedInteraction
+from streams.core.advance import advance_customer
+from streams.core.anonymous import ANONYMOUS_KEY, advance_anonymous
+from streams.core.policy import JourneyPolicy
+from streams.core.state import decode_state, encode_state
+
+
+class BatchResult(NamedTuple):
+    """What one batch writes and how it changes the states.
+
+    `retracted` are `(customer, journey_id)`, perhaps of journeys that were never written. `states` holds the
+    changed states only, None meaning delete; `due` the next due instant of every customer looked at, None
+    meaning never.
+    `beyond_horizon` counts arrivals too late to change anything, `dropped` interactions folded into sums.
+    """
+
+    interactions: list[PlacedInteraction]
+    journeys: list[Journey]
+    retracted: list[tuple[str, str]]
+    superseded: list[Coordinates]
+    states: dict[bytes, bytes | None]
+    due: dict[bytes, Micros | None]
+    beyond_horizon: int
+    dropped: int
+
+
+def advance_batch(
+    lookup: Callable[[bytes], bytes | None],
+    interactions: Sequence[Interaction],
+    due: Iterable[bytes],
+    now: Micros,
+    policy: JourneyPolicy,
+) -> BatchResult:
+    """Apply interactions in the order of the log and evaluate their customers, and the `due` ones, at `now`.
+
+    `lookup` gives a key's state as last written, None if there is none; keys are `routing_key`s. Each
+    customer is decoded, evaluated and encoded once. Repeating a batch, or cutting the log elsewhere, ends in
+    the same rows. Raises `msgspec.DecodeError` when a state is not one of ours.
+    """
+    arrivals: dict[bytes, list[Interaction]] = {}
+    for interaction in interactions:
+        key = routing_key(interaction)
+        if key in arrivals:
+            arrivals[key].append(interaction)
+        else:
+            arrivals[key] = [interaction]
+    for key in due:
+        arrivals.setdefault(key, [])
+    placed: list[PlacedInteraction] = []
+    journeys: list[Journey] = []
+    retracted: list[tuple[str, str]] = []
+    superseded: list[Coordinates] = []
+    states: dict[bytes, bytes | None] = {}
+    next_due: dict[bytes, Micros | None] = {}
+    dropped = 0
+    for key, arrived in arrivals.items():
+        stored = lookup(key)
+        before = decode_state(stored) if stored is not None else None
+        if key.startswith(ANONYMOUS_KEY):
+            advance = advance_anonymous(before, arrived, now, policy)
+        else:
+            customer = key.decode()
+            advance = advance_customer(customer, before, arrived, now, policy)
+            journeys.extend(advance.journeys)
+            if advance.retracted:
+                retracted.extend([(customer, journey_id) for journey_id in advance.retracted])
+            dropped += advance.folded
+        placed.extend(advance.interactions)
+        superseded.extend(advance.superseded)
+        state = advance.state
+        if state is not before:
+            states[key] = encode_state(state) if state is not None else None
+        next_due[key] = state.due if state is not None else None
+    beyond = sum(1 for row in placed if row.beyond_horizon)
+    return BatchResult(placed, journeys, retracted, superseded, states, next_due, beyond, dropped)

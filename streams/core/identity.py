@@ -1,0 +1,20 @@
+"""Whose interaction it is: one pure function, the only place that decides."""
+
+from typing import Final
+
+from schemas.identifiers import Identifiers
+from schemas.vocabulary import CUSTOMER_PREFIX, IDENTIFIER_KINDS
+
+_PREFIXES: Final = tuple(f"{CUSTOMER_PREFIX[kind]}:" for kind in IDENTIFIER_KINDS)
+
+
+def customer_of(identifiers: Identifiers) -> str | None:
+    """The canonical customer: the strongest identifier present, prefixed by its kind; None if there is none.
+
+    >>> customer_of(Identifiers(None, None, None, "+359888123456", "ann@example.com", None))
+    'phone:+359888123456'
+    """
+    for prefix, value in zip(_PREFIXES, identifiers, strict=True):
+        if value:
+            return prefix + value
+    return None

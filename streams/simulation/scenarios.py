@@ -1,0 +1,67 @@
+"""Which stories there are, how often each is told, and to whom rather."""
+
+from bisect import bisect_right
+from collections.abc import Callable
+from itertools import accumulate
+from random import Random
+from typing import Final, NamedTuple
+
+from streams.simulation import smooth, troubles
+from streams.simulation.people import HABITS, Habit
+from streams.simulation.story import Story
+
+
+class Scenario(NamedTuple):
+    """`weight` is relative; people of the habit `typical` live it three times as often."""
+
+    tell: Callable[[Story], None]
+    weight: float
+    typical: Habit | None = None
+
+    @property
+    def name(self) -> str:
+        """The name in the ground truth."""
+        return self.tell.__name__
+
+
+SCENARIOS: Final = (
+    Scenario(smooth.buys_online, 14, "clicker"),
+    Scenario(smooth.pays_the_bill, 13, "clicker"),
+    Scenario(smooth.asks_on_the_phone, 12, "caller"),
+    Scenario(smooth.asks_by_mail, 8, "writer"),
+    Scenario(smooth.visits_the_office, 6, "visitor"),
+    Scenario(smooth.chats, 5, "clicker"),
+    Scenario(smooth.looks_around, 8, "clicker"),
+    Scenario(smooth.gets_a_promise_kept, 2, "caller"),
+    Scenario(smooth.complains_and_is_heard, 1.5, "writer"),
+    Scenario(smooth.buys_on_the_phone, 4, "caller"),
+    Scenario(troubles.is_overcharged, 2.5, "caller"),
+    Scenario(troubles.is_charged_by_mistake_and_corrected, 0.6, "clicker"),
+    Scenario(troubles.calls_again_and_again, 3, "caller"),
+    Scenario(troubles.waits_for_an_answer, 2.5, "writer"),
+    Scenario(troubles.waits_in_vain_for_a_call, 1.5, "caller"),
+    Scenario(troubles.waits_for_a_parcel, 1.5, "clicker"),
+    Scenario(troubles.is_treated_badly, 1.5, "visitor"),
+    Scenario(troubles.fails_alone_then_calls, 2.5, "clicker"),
+    Scenario(troubles.gives_up_waiting, 2, "caller"),
+    Scenario(troubles.waits_too_long, 1.5, "visitor"),
+    Scenario(troubles.is_passed_around, 1.5, "caller"),
+    Scenario(troubles.rates_low, 1.5, None),
+    Scenario(troubles.complains_in_vain, 1.2, "writer"),
+    Scenario(troubles.comes_back_with_it, 1.5, "caller"),
+    Scenario(troubles.stays_unsolved, 1.2, "caller"),
+    Scenario(troubles.suffers_a_thousand_cuts, 0.3, None),
+)
+
+_LIMITS: Final[dict[Habit, list[float]]] = {
+    habit: list(
+        accumulate(scenario.weight * (3 if scenario.typical == habit else 1) for scenario in SCENARIOS)
+    )
+    for habit, _ in HABITS
+}
+
+
+def draw_scenario(habit: Habit, rng: Random) -> Scenario:
+    """One of the scenarios, as likely as it is for people of that habit."""
+    limits = _LIMITS[habit]
+    return SCENARIOS[min(bisect_right(limits, rng.random() * limits[-1]), len(SCENARIOS) - 1)]

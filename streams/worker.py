@@ -1,0 +1,138 @@
+"""One worker process: the Faust app run to its end, with an exit status that a supervisor can act on.
+
+0 after SIGTERM or SIGINT; 70 after an error that nobody foresaw; 75 when it found itself stuck, or could not stop in
+time. Every status but 0 asks to be started again.
+"""
+
+import asyncio
+import logging
+import signal
+import tempfile
+from pathlib import Path
+from typing import Final
+
+import faust
+import uvloop
+
+from schemas.records import SinkBatch
+from sinks.clickhouse.client import ClickHouseTarget, connect
+from sinks.clickhouse.epochs import topics_incarnation, version_base
+from sinks.clickhouse.errors import SinkUnavailable
+from sinks.clickhouse.writer import ClickHouseWriter
+from streams.agents.lanes import EXIT_BUG, Unavailable
+from streams.agents.watchdog import EXIT_STUCK
+from streams.app import build_app
+from streams.settings import Settings
+
+log = logging.getLogger(__name__)
+
+STOP_SECONDS: Final = 20.0
+"""How long a worker may take to stop cleanly."""
+
+EPOCH_REFRESH_SECONDS: Final = 30.0
+
+
+class NotMigrated(Exception):
+    """The topics or the database are not there yet: `touchline migrate` makes them."""
+
+
+class ClickHouseSink:
+    """The ClickHouse writer as the agents see a sink."""
+
+    def __init__(self, target: ClickHouseTarget) -> None:
+        self._writer = ClickHouseWriter(target)
+
+    async def write(self, batch: SinkBatch) -> None:
+        """See `streams.agents.sink.Sink`."""
+        try:
+            await self._writer.write(batch)
+        except SinkUnavailable as error:
+            raise Unavailable(str(error)) from error
+
+    async def close(self) -> None:
+        """Close the pool."""
+        await self._writer.close()
+
+
+class DatabaseEpochs:
+    """The incarnation of the topics and the base of row versions, as the database says; refreshed now and then.
+
+    The base only grows: a rebuild by `replay` raises it, so that what the live road writes later wins again.
+    """
+
+    def __init__(self, target: ClickHouseTarget, prefix: str) -> None:
+        self._target, self._prefix = target, prefix
+        self.incarnation, self.version_base = self._read()
+
+    def _read(self) -> tuple[int, int]:
+        client = connect(self._target)
+        try:
+            incarnation = topics_incarnation(client, self._prefix)
+            if incarnation is None:
+                raise NotMigrated(
+                    f"no topics with the prefix {self._prefix!r} were made with this database: run `touchline migrate`"
+                )
+            return incarnation, version_base(client)
+        finally:
+            client.disconnect()
+
+    async def keep_fresh(self) -> None:
+        """Read again, for ever; a database that is down is the writer's to complain about."""
+        while True:
+            await asyncio.sleep(EPOCH_REFRESH_SECONDS)
+            try:
+                self.incarnation, self.version_base = await asyncio.to_thread(self._read)
+            except Exception:
+                log.warning("epochs not refreshed", exc_info=True)
+
+
+def run_worker(settings: Settings, bootstrap: str, target: ClickHouseTarget) -> int:
+    """Run until a signal or a crash; return the exit status. Raises `NotMigrated` before anything is started."""
+    epochs = DatabaseEpochs(target, settings.kafka.prefix)
+    with (
+        tempfile.TemporaryDirectory(prefix="touchline-worker-") as scratch,
+        asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+    ):
+        return runner.run(_run(settings, bootstrap, target, epochs, Path(scratch)))
+
+
+async def _run(
+    settings: Settings, bootstrap: str, target: ClickHouseTarget, epochs: DatabaseEpochs, scratch: Path
+) -> int:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    app = build_app(settings, bootstrap, ClickHouseSink(target), epochs, scratch)
+    refresh = asyncio.create_task(epochs.keep_fresh())
+    try:
+        app.finalize()
+        status = await _until_stopped(app, stop)
+    finally:
+        refresh.cancel()
+    return status
+
+
+async def _until_stopped(app: faust.App, stop: asyncio.Event) -> int:
+    stopping = asyncio.create_task(stop.wait())
+    running = asyncio.create_task(_start_and_wait(app))
+    await asyncio.wait({stopping, running}, return_when=asyncio.FIRST_COMPLETED)
+    status = 0
+    if running.done():
+        error = running.exception() or app.crash_reason
+        log.critical("the worker crashed", exc_info=error)
+        status = EXIT_BUG
+    stopping.cancel()
+    try:
+        await asyncio.wait_for(app.stop(), STOP_SECONDS)
+    except TimeoutError:
+        log.error("not stopped within %.0f s", STOP_SECONDS)
+        status = status or EXIT_STUCK
+    running.cancel()
+    return status
+
+
+async def _start_and_wait(app: faust.App) -> None:
+    await app.start()
+    log.info("worker started")
+    await app.wait_until_stopped()

@@ -89,7 +89,7 @@ def measure(customers: int, held: int, rounds: int) -> dict[str, float]:
     now = arrivals[0].occurred_at
     encoded = [state for state in states.values() if state is not None]
     decoded = [decode_state(state) for state in encoded]
-    lines = [Timeline("crm:A", state.steps, state.carried) for state in decoded]
+    lines = [Timeline("crm:A", state.steps(), state.carried) for state in decoded]
     parts: dict[str, Callable[[], object]] = {
         "whole step": lambda: advance_batch(states.get, arrivals, (), now, DEFAULT_POLICY),
         "due, not yet": lambda: advance_batch(states.get, (), list(states), now, DEFAULT_POLICY),

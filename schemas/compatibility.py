@@ -3,9 +3,9 @@
     python -m schemas.compatibility            exits 1 and names every field that would refuse old events
     python -m schemas.compatibility --accept   at a release: the models of now become the baseline
 
-The mode is BACKWARD, as schema registries name it: consumers with the new contract read events of the old one.
-`schemas/baseline/` holds the released JSON Schemas and examples. The comparison is by structure and errs on the
-safe side: a pattern that changed is refused even if it only widened, since no program can tell.
+The mode is BACKWARD, as schema registries name it: consumers with the new contract read events of the old
+one. `schemas/baseline/` holds the released JSON Schemas and examples. The comparison is by structure and errs
+on the safe side: a pattern that changed is refused even if it only widened, since no program can tell.
 """
 
 import argparse
@@ -44,7 +44,7 @@ Schema = dict[str, Any]
 
 
 def narrowings(old: Schema, new: Schema) -> list[str]:
-    """Why a document that is valid under `old` may be refused by `new`, one `field: reason` each; [] if none."""
+    """Why a document that is valid under `old` may be refused by `new`: one `field: reason` each."""
     return list(_Comparison(old, new).of(old, new, ""))
 
 
@@ -75,10 +75,14 @@ class _Comparison:
                 yield from self._branches(_branches(old), _branches(new), path)
 
     def _branches(self, old: list[Schema], new: list[Schema], path: str) -> Iterator[str]:
-        """Each old alternative must be inside one of the new ones; else the nearest one says what is missing."""
+        """Each old alternative must be inside a new one; else the nearest one says what is missing."""
         for branch in old:
-            problems = min((list(self.of(branch, candidate, path)) for candidate in new), key=len, default=[])
-            yield from problems
+            kind = _kind(_resolved(branch, self._old))
+            compared = [
+                (_kind(_resolved(candidate, self._new)) != kind, list(self.of(branch, candidate, path)))
+                for candidate in new
+            ]
+            yield from min(compared, key=lambda pair: (bool(pair[1]), pair[0], len(pair[1])))[1]
 
     def _properties(self, old: Schema, new: Schema, path: str) -> Iterator[str]:
         before: Schema = old.get("properties", {})
@@ -122,7 +126,9 @@ def _resolved(schema: Schema, document: Schema) -> Schema:
 
 
 def _is_union(schema: Schema) -> bool:
-    """Whether the schema is nothing but alternatives (beside an object's `anyOf`, which is one more condition)."""
+    """Whether the schema is nothing but alternatives (beside an object's `anyOf`, which is one more
+    condition).
+    """
     return bool(_branches(schema)) and "type" not in schema
 
 
@@ -130,10 +136,16 @@ def _branches(schema: Schema) -> list[Schema]:
     return [branch for union in _UNIONS for branch in schema.get(union, [])]
 
 
+def _kind(schema: Schema) -> tuple[Any, ...]:
+    """What tells alternatives apart: their type, and the constants of the fields that name a model."""
+    tags = (schema.get("properties", {}).get(name, {}) for name in ("channel", "type"))
+    return schema.get("type"), *(tag.get("const") for tag in tags)
+
+
 def _types(old: Schema, new: Schema, path: str) -> Iterator[str]:
     before, after = old.get("type"), new.get("type")
     if after is not None and before != after and (before, after) != ("integer", "number"):
-        yield f"{_at(path)}: the type changed from {before or 'any'} to {after}"
+        yield f"{_at(path)}: {before or 'any type'} was accepted and would be refused, only {after} is left"
 
 
 def _values(old: Schema, new: Schema, path: str) -> Iterator[str]:

@@ -53,7 +53,7 @@ def event_schemas() -> dict[str, Document]:
 
 
 def dead_letter_header_schema() -> Document:
-    """JSON Schema of the headers that a dead letter has besides the original ones (values as UTF-8)."""
+    """JSON Schema of what a dead letter has in headers besides the original ones (values as UTF-8)."""
     return {
         "$schema": DIALECT,
         "$id": "urn:touchline:dead-letter-headers",

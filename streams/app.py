@@ -16,7 +16,7 @@ from schemas.topics import DEAD_LETTERS, INTERACTIONS, MAX_RECORD_BYTES, RAW, TI
 from streams.agents.identify import Identify
 from streams.agents.journeys import Journeys
 from streams.agents.lanes import EXIT_BUG, Lanes, end_process
-from streams.agents.marks import SourceMarks, publish_marks, source_name
+from streams.agents.marks import OwnMarks, publish_marks, source_name
 from streams.agents.sink import Epochs, Persister, Sink
 from streams.agents.watchdog import Watchdog
 from streams.core.identity import customer_of
@@ -87,7 +87,6 @@ def faust_app(settings: Settings, bootstrap: str, datadir: Path) -> faust.App:
         stream_recovery_delay=0.0,
         Table=_TimelinesTable,
     )
-    # A record larger than half of it is rare; a request never carries more than one batch a partition.
     app.transport = Transport(app.conf.broker_consumer, app)
     return app
 
@@ -139,7 +138,7 @@ def build_app(settings: Settings, bootstrap: str, sink: Sink, epochs: Epochs, da
             offsets[tp] = max(offsets[tp] or 0, offset)
 
     persister = Persister(sink)
-    marks = SourceMarks(raw_topics, settings.time.lateness)
+    marks = OwnMarks(raw_topics, settings.time.lateness)
     identify = Identify(
         decode=build_decoder(settings).decode,
         producer=producer,
@@ -169,18 +168,20 @@ def build_app(settings: Settings, bootstrap: str, sink: Sink, epochs: Epochs, da
     _agent(app, "journeys", topic(interactions_topic), lanes["journeys"])
     watchdog = Watchdog(app, persister, settings.worker.watchdog)
 
-    @app.timer(settings.time.tick.total_seconds(), name="watermarks")
+    @app.timer(settings.time.tick.total_seconds(), name="watermarks")  # type: ignore[untyped-decorator]
     async def publish_watermarks() -> None:
         if app.rebalancing or app.in_recovery:
             return
-        report = marks.report(app.consumer.assignment(), await app.consumer.read_ends())
+        report = marks.report(
+            app.consumer.assignment(), await app.consumer.read_ends(), time.time_ns() // 1000
+        )
         await publish_marks(producer(), interactions_topic, range(partitions), report)
 
-    @app.timer(5.0, name="watchdog")
+    @app.timer(5.0, name="watchdog")  # type: ignore[untyped-decorator]
     async def watch() -> None:
         await watchdog.check(time.monotonic(), sum(lane.acknowledged for lane in lanes.values()))
 
-    @app.on_before_shutdown.connect
+    @app.on_before_shutdown.connect  # type: ignore[untyped-decorator]
     async def close_sink(*_: Any, **__: Any) -> None:
         await sink.close()
 

@@ -204,18 +204,21 @@ def run(args: Sequence[str] | None = None) -> int:
         )
     except NotAsExpected:
         return 1
-    except click.exceptions.Exit as stop:
-        return stop.exit_code
-    except (click.Abort, KeyboardInterrupt):
+    except click.exceptions.Exit as end:
+        return end.exit_code
+    except (click.Abort, KeyboardInterrupt) as stop:
+        # click takes an EOFError for Ctrl-D at a prompt; here it is a database that went away.
+        if isinstance(stop.__cause__, EOFError):
+            return _tell(explain(stop.__cause__), debug)
         click.echo("interrupted", err=True)
         return 130
     except click.ClickException as error:
         context = getattr(error, "ctx", None)
         command = context.command_path if context is not None else "touchline"
         return _tell(Failure(error.format_message(), f"`{command} --help` shows how", error.exit_code), debug)
-    except SystemExit as stop:
+    except SystemExit as end:
         # click's own answer to a reader that has seen enough (`| head`); it has silenced standard output.
-        return stop.code if isinstance(stop.code, int) else 1
+        return end.code if isinstance(end.code, int) else 1
     except Exception as error:
         return _tell(explain(error), debug)
     return answer if isinstance(answer, int) else 0

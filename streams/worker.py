@@ -8,6 +8,7 @@ import asyncio
 import logging
 import signal
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -86,18 +87,29 @@ class DatabaseEpochs:
                 log.warning("epochs not refreshed", exc_info=True)
 
 
-def run_worker(settings: Settings, bootstrap: str, target: ClickHouseTarget) -> int:
-    """Run until a signal or a crash; return the exit status. Raises `NotMigrated` before anything is started."""
+def run_worker(
+    settings: Settings, bootstrap: str, target: ClickHouseTarget, on_ready: Callable[[], None]
+) -> int:
+    """Run until a signal or a crash; return the exit status.
+
+    `on_ready` is called once the worker is in the group and has recovered its partitions' state. Raises
+    `NotMigrated` before anything is started.
+    """
     epochs = DatabaseEpochs(target, settings.kafka.prefix)
     with (
         tempfile.TemporaryDirectory(prefix="touchline-worker-") as scratch,
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
     ):
-        return runner.run(_run(settings, bootstrap, target, epochs, Path(scratch)))
+        return runner.run(_run(settings, bootstrap, target, epochs, Path(scratch), on_ready))
 
 
 async def _run(
-    settings: Settings, bootstrap: str, target: ClickHouseTarget, epochs: DatabaseEpochs, scratch: Path
+    settings: Settings,
+    bootstrap: str,
+    target: ClickHouseTarget,
+    epochs: DatabaseEpochs,
+    scratch: Path,
+    on_ready: Callable[[], None],
 ) -> int:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -107,15 +119,15 @@ async def _run(
     refresh = asyncio.create_task(epochs.keep_fresh())
     try:
         app.finalize()
-        status = await _until_stopped(app, stop)
+        status = await _until_stopped(app, stop, on_ready)
     finally:
         refresh.cancel()
     return status
 
 
-async def _until_stopped(app: faust.App, stop: asyncio.Event) -> int:
+async def _until_stopped(app: faust.App, stop: asyncio.Event, on_ready: Callable[[], None]) -> int:
     stopping = asyncio.create_task(stop.wait())
-    running = asyncio.create_task(_start_and_wait(app))
+    running = asyncio.create_task(_start_and_wait(app, on_ready))
     await asyncio.wait({stopping, running}, return_when=asyncio.FIRST_COMPLETED)
     status = 0
     if running.done():
@@ -132,7 +144,9 @@ async def _until_stopped(app: faust.App, stop: asyncio.Event) -> int:
     return status
 
 
-async def _start_and_wait(app: faust.App) -> None:
+async def _start_and_wait(app: faust.App, on_ready: Callable[[], None]) -> None:
     await app.start()
-    log.info("worker started")
+    await app.tables.wait_until_recovery_completed()
+    log.info("ready: %d partitions", len(app.consumer.assignment()))
+    on_ready()
     await app.wait_until_stopped()

@@ -46,7 +46,8 @@ class ClickHouseTarget:
         timeout_seconds: float = 30.0,
         cluster: str | None = None,
     ) -> "ClickHouseTarget":
-        """Read `clickhouse://[USER@]HOST[:PORT]` (`clickhouses://` for TLS); raise ValueError on anything else.
+        """Read `clickhouse://[USER@]HOST[:PORT]` (`clickhouses://` for TLS); raise ValueError on anything
+        else.
 
         >>> ClickHouseTarget.from_url("clickhouses://ann@db.example").port
         9440
@@ -86,12 +87,13 @@ class InsertingClient(Client):  # type: ignore[misc]
     """The driver's client with an insert of ready-made blocks; all else is the driver's own."""
 
     def insert(self, table: str, rows: Rows) -> None:
-        """Insert all rows in one statement: none of them is visible when it raises before the server has committed.
+        """Insert all rows in one statement: none of them is visible when it raises before the server has
+        committed.
 
-        More than `ROWS_PER_BLOCK` rows may be cut by the server. Raises the driver's errors, OSError, EOFError, and
-        ValueError for values that do not fit their column.
+        More than `ROWS_PER_BLOCK` rows may be cut by the server. Raises the driver's errors, OSError,
+        EOFError, and ValueError for values that do not fit their column.
         """
-        if rows.count:
+        if rows.size:
             self.execute(f"INSERT INTO {table} ({', '.join(rows.names)}) VALUES", rows.blocks, columnar=True)
 
     def send_data(
@@ -135,8 +137,9 @@ class InsertingClient(Client):  # type: ignore[misc]
 def connect(target: ClickHouseTarget, *, database: str | None = None, **settings: Any) -> InsertingClient:
     """A client; it connects with its first statement and is not thread-safe.
 
-    `database` replaces the target's own (empty: none, as before it is created); `settings` go with each statement.
-    Inserts are synchronous: with `async_insert`, the default of new servers, an acknowledged row may still be lost.
+    `database` replaces the target's own (empty: none, as before it is created); `settings` go with each
+    statement. Inserts are synchronous: with `async_insert`, the default of new servers, an acknowledged row
+    may still be lost.
     """
     always: dict[str, Any] = {"async_insert": 0, "insert_block_size": ROWS_PER_BLOCK}
     if target.cluster is not None:

@@ -1,10 +1,10 @@
 """Epochs: the instants at which offsets begin again.
 
-Two things must not collide when topics are made anew or a file is replayed, although offsets start at zero again:
-the coordinates of records (so the ledger keeps the topics' *incarnation* beside them) and the versions of rows
-(so a version is `version_base` + the offset of the batch's last record on the interactions topic). An epoch is a number of
-microseconds since 1970: versions of a later epoch are greater as long as a partition takes fewer than a million
-records a second in the mean.
+Two things must not collide when topics are made anew or a file is replayed, although offsets start at zero
+again: the coordinates of records (so the ledger keeps the topics' *incarnation* beside them) and the
+versions of rows (so a version is `version_base` + the offset of the batch's last record on the interactions
+topic). An epoch is a number of microseconds since 1970: versions of a later epoch are greater as long as a
+partition takes fewer than a million records a second in the mean.
 """
 
 from typing import Literal
@@ -27,7 +27,9 @@ def open_epoch(client: Client, kind: EpochKind, prefix: str, at: Micros) -> None
 
 
 def topics_incarnation(client: Client, prefix: str) -> Micros | None:
-    """When the topics with this prefix were last made; None when no epoch of them was entered. Raises a `SinkError`."""
+    """When the topics with this prefix were last made; None when no epoch of them was entered. Raises a
+    `SinkError`.
+    """
     return _latest(client, "WHERE kind = 'topics' AND prefix = %(prefix)s", prefix)
 
 

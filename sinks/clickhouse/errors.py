@@ -2,7 +2,8 @@
 
     SinkError
     |- SinkUnavailable     it may pass: wait `retry_after` seconds and write the same batch again, for ever
-    |- SinkMisconfigured   a person must act: a migration is missing, a password is wrong; the message says what to do
+    |- SinkMisconfigured   a person must act: a migration is missing, a password is wrong; the message says
+    what to do
     |- SinkRefused         a bug: rows do not fit the tables; the process ends, nothing is dropped
 
 A statement that timed out is unknown, not failed. Every write is idempotent, so it is simply written again.
@@ -31,7 +32,9 @@ class SinkMisconfigured(SinkError):
 
 
 class SinkRefused(SinkError):
-    """ClickHouse refused the rows themselves; `code` is its error code, 0 when the client could not encode them."""
+    """ClickHouse refused the rows themselves; `code` is its error code, 0 when the client could not encode
+    them.
+    """
 
     def __init__(self, reason: str, code: int = 0) -> None:
         super().__init__(f"ClickHouse refused the rows: {reason}")
@@ -94,9 +97,11 @@ _RETRY_AFTER: Final[dict[int, float]] = {
 
 
 def classify(error: BaseException) -> SinkError:
-    """Turn whatever the driver raised into one of ours; everything of the server not known to be a bug may pass.
+    """Turn whatever the driver raised into one of ours; everything of the server not known to be a bug may
+    pass.
 
-    In doubt it is `SinkUnavailable`: a batch that is written again costs time, a batch that is given up costs data.
+    In doubt it is `SinkUnavailable`: a batch that is written again costs time, a batch that is given up
+    costs data.
     """
     if isinstance(error, SinkError):
         return error

@@ -1,7 +1,8 @@
 """The ledger: what became of each source offset, as sets.
 
-A row of `ledger_raw` is keyed by (topic, incarnation, partition, bucket of 100,000 offsets) and carries four sets of
-offsets. ClickHouse unites the sets of rows with one key, so writing an offset again, in whatever company, changes nothing.
+A row of `ledger_raw` is keyed by (topic, incarnation, partition, bucket of 100,000 offsets) and carries four
+sets of offsets. ClickHouse unites the sets of rows with one key, so writing an offset again, in whatever
+company, changes nothing.
 """
 
 from collections.abc import Iterable

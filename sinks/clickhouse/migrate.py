@@ -1,8 +1,9 @@
 """Bring a database to the schema of this code: numbered SQL files, applied once each, never edited.
 
 A file is rendered for one server or, when the target names a cluster, for that: the storage table becomes
-`NAME_local` with a Replicated engine and a Distributed table takes its name. The ledger `schema_migrations` keeps the
-checksum of each applied file. Every statement may be repeated, so two processes that migrate at once do no harm.
+`NAME_local` with a Replicated engine and a Distributed table takes its name. The ledger `schema_migrations`
+keeps the checksum of each applied file. Every statement may be repeated, so two processes that migrate at
+once do no harm.
 """
 
 import hashlib
@@ -40,7 +41,9 @@ class Migration(NamedTuple):
 
 
 class MigrationRefused(SinkMisconfigured):
-    """The database and the code disagree about the past: an applied file was edited, or the database is newer."""
+    """The database and the code disagree about the past: an applied file was edited, or the database is
+    newer.
+    """
 
 
 def available() -> list[Migration]:
@@ -146,8 +149,8 @@ def _pending(client: Client, target: ClickHouseTarget) -> list[Migration]:
     for number, name, checksum in entries:
         if number not in known:
             raise MigrationRefused(
-                f"database {target.database} has migration {name}, which this version of Touchline does not know: "
-                "upgrade Touchline, or use another database"
+                f"database {target.database} has migration {name}, which this version of Touchline does not "
+                "know: upgrade Touchline, or use another database"
             )
         if known[number].checksum != checksum:
             raise MigrationRefused(

@@ -1,8 +1,10 @@
-"""Columns as ClickHouse's Native format, the fast way: what the driver's own writers do, byte for byte, at a third of the cost.
+"""Columns as ClickHouse's Native format, the fast way: what the driver's own writers do, byte for byte, at a
+third of the cost.
 
-A wide table of mostly absent values is where a writer in Python spends its time, so an absent value must cost next to
-nothing. Here a column is encoded by a few passes that run inside the interpreter's C code; a column of nulls only is two
-constants. tests/unit/sinks/test_native.py holds the bytes against the driver's for every type that the tables use.
+A wide table of mostly absent values is where a writer in Python spends its time, so an absent value must
+cost next to nothing. Here a column is encoded by a few passes that run inside the interpreter's C code; a
+column of nulls only is two constants. tests/unit/sinks/test_native.py holds the bytes against the driver's
+for every type that the tables use.
 
 Format: ClickHouse, "Native Format" and "Native protocol: columns"; LowCardinality as the driver writes it, a
 dictionary of its own for each block.
@@ -36,8 +38,8 @@ _FIXED: Final[dict[str, tuple[str, int]]] = {
 class Encoding(NamedTuple):
     """How values of one ClickHouse type become bytes: `prefix` once before the column, then `body`.
 
-    `body` raises TypeError, ValueError, AttributeError, OverflowError or struct.error for values that do not fit.
-    `silence` is what stands in the place of a null.
+    `body` raises TypeError, ValueError, AttributeError, OverflowError or struct.error for values that do not
+    fit. `silence` is what stands in the place of a null.
     """
 
     prefix: bytes
@@ -48,7 +50,9 @@ class Encoding(NamedTuple):
 def encode_block(
     columns: Iterable[tuple[str, str, Sequence[Any]]], count: int, rows: int, tail: bytes = b""
 ) -> bytes:
-    """A block of `count` columns (name, type, values), each of `rows` values; `tail` follows each column's type."""
+    """A block of `count` columns (name, type, values), each of `rows` values; `tail` follows each column's
+    type.
+    """
     parts = [_varint(count), _varint(rows)]
     for name, type_name, values in columns:
         if len(values) != rows:
@@ -149,14 +153,14 @@ def _days(values: Sequence[date]) -> bytes:
 
 def _decimal(precision: int, scale: int) -> Encoding:
     size = 4 if precision <= 9 else 8 if precision <= 18 else 16 if precision <= 38 else 32
-    limit = 10**precision
-    unit = Decimal(1).scaleb(-scale)
+    limit: int = 10**precision
+    unit: int = 10**scale
 
     def number(value: Decimal) -> bytes:
         numerator, denominator = value.as_integer_ratio()
-        scaled, rest = divmod(numerator * 10**scale, denominator)
+        scaled, rest = divmod(numerator * unit, denominator)
         if rest:
-            raise ValueError(f"not a multiple of {unit}")
+            raise ValueError(f"more than {scale} decimal places")
         if not -limit < scaled < limit:
             raise OverflowError(f"more than {precision} digits")
         return scaled.to_bytes(size, "little", signed=True)
@@ -221,8 +225,9 @@ def _map(key: Encoding, value: Encoding) -> Callable[[Sequence[Any]], bytes]:
         if not any(values):
             return bytes(8 * len(values))
         ends = struct.pack(f"<{len(values)}Q", *accumulate(map(len, values)))
-        keys = list(chain.from_iterable(values))
-        items = list(chain.from_iterable([entry.values() for entry in values]))
+        filled = [entry for entry in values if entry]
+        keys = list(chain.from_iterable(filled))
+        items = list(chain.from_iterable([entry.values() for entry in filled]))
         return ends + key.body(keys) + value.body(items)
 
     return body

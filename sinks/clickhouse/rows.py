@@ -1,17 +1,19 @@
 """One mapping for each record, beside its columns: what the writer hands to ClickHouse, column by column.
 
-Column names are those of the storage tables (tests/integration compares names and types with a migrated database).
-Instants stay integers, microseconds since 1970, as ClickHouse itself stores them.
+Column names are those of the storage tables (tests/integration compares names and types with a migrated
+database). Instants stay integers, microseconds since 1970, as ClickHouse itself stores them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import date
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
 
 from msgspec.structs import astuple
 
 from schemas.interaction import Interaction
 from schemas.records import DeadLetter, Journey, PlacedInteraction
+
+T = TypeVar("T")
 
 INTERACTION_COLUMNS: Final = (*Interaction.__struct_fields__, "journey_id", "beyond_horizon", "version")
 
@@ -46,50 +48,51 @@ Block = list[Sequence[Any]]
 
 
 class Rows(NamedTuple):
-    """Rows for one INSERT: `blocks` of at most `BLOCK_ROWS`, whose columns are `names`; `count` rows in all."""
+    """Rows for one INSERT: `size` rows in `blocks`, to be read once, whose columns are `names`."""
 
     names: tuple[str, ...]
-    blocks: list[Block]
-    count: int
+    blocks: Iterator[Block]
+    size: int
 
 
-# What a column holds when it says nothing. A column in which no row of an INSERT says anything is left out of it.
-_SILENT: Final[dict[str, Any]] = {"unnormalised": (), "attributes": {}, "beyond_horizon": False}
-_SILENCE: Final = tuple(_SILENT.get(name) for name in INTERACTION_COLUMNS)
 _DUE_ON: Final = INTERACTION_COLUMNS.index("promise_due_on")
 
 
 def interaction_rows(placed: Sequence[tuple[PlacedInteraction, int]]) -> Rows:
     """Rows of `interactions_raw`: (placed interaction, version).
 
-    A block holds one channel, since the fields of the other channels are silent in it. Columns in which no row says
-    anything are left out of all blocks; the table's default (null, empty, false) is the same.
+    A block holds one channel, since a column in which nobody says anything costs next to nothing
+    (sinks.clickhouse.native).
     """
-    by_channel: dict[str, list[tuple[Any, ...]]] = {}
-    for (interaction, journey_id, beyond_horizon), version in placed:
-        row = (*astuple(interaction), journey_id, beyond_horizon, version)
-        by_channel.setdefault(interaction.channel, []).append(row)
-    blocks: list[Block] = [
-        list(zip(*rows[start : start + BLOCK_ROWS], strict=True))
-        for rows in by_channel.values()
-        for start in range(0, len(rows), BLOCK_ROWS)
-    ]
-    spoken = [
-        index
-        for index, silence in enumerate(_SILENCE)
-        if any(block[index].count(silence) < len(block[index]) for block in blocks)
-    ]
-    if _DUE_ON in spoken:
-        for block in blocks:
-            block[_DUE_ON] = [day and date.fromisoformat(day) for day in block[_DUE_ON]]
-    names = tuple(INTERACTION_COLUMNS[index] for index in spoken)
-    return Rows(names, [[block[index] for index in spoken] for block in blocks], len(placed))
+    by_channel: dict[str, list[tuple[PlacedInteraction, int]]] = {}
+    for row in placed:
+        by_channel.setdefault(row[0].interaction.channel, []).append(row)
+    return Rows(INTERACTION_COLUMNS, _interaction_blocks(list(by_channel.values())), len(placed))
+
+
+def _interaction_blocks(groups: Sequence[Sequence[tuple[PlacedInteraction, int]]]) -> Iterator[Block]:
+    for group in groups:
+        for rows in _slices(group):
+            places, versions = zip(*rows, strict=True)
+            interactions, journey_ids, beyond_horizon = zip(*places, strict=True)
+            block: Block = [
+                *zip(*map(astuple, interactions), strict=True),
+                journey_ids,
+                beyond_horizon,
+                versions,
+            ]
+            due_on = block[_DUE_ON]
+            if due_on.count(None) < len(due_on):
+                block[_DUE_ON] = [day and date.fromisoformat(day) for day in due_on]
+            yield block
 
 
 def journey_rows(
     journeys: Sequence[tuple[Journey, int]], retracted: Sequence[tuple[str, str, int]] = ()
 ) -> Rows:
-    """Rows of `journeys_raw`: (journey, version), and (customer, journey_id, version) of journeys that are no more."""
+    """Rows of `journeys_raw`: (journey, version), and (customer, journey_id, version) of journeys that are
+    no more.
+    """
     rows = [
         (
             journey.journey_id,
@@ -127,7 +130,10 @@ def dead_letter_rows(letters: Sequence[tuple[DeadLetter, int]]) -> Rows:
 
 def transposed(names: tuple[str, ...], rows: Sequence[tuple[Any, ...]]) -> Rows:
     """Rows as tuples in the order of `names`, made columnar."""
-    blocks: list[Block] = [
-        list(zip(*rows[start : start + BLOCK_ROWS], strict=True)) for start in range(0, len(rows), BLOCK_ROWS)
-    ]
+    blocks = (list[Sequence[Any]](zip(*some, strict=True)) for some in _slices(rows))
     return Rows(names, blocks, len(rows))
+
+
+def _slices(rows: Sequence[T]) -> Iterator[Sequence[T]]:
+    for start in range(0, len(rows), BLOCK_ROWS):
+        yield rows[start : start + BLOCK_ROWS]

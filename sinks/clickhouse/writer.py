@@ -1,8 +1,9 @@
 """The writer: batches in, rows in ClickHouse out; concurrent batches share their INSERTs (group commit).
 
-Writing a batch again, whole or cut differently, changes nothing that shows: interactions and journeys are replaced by
-key and version, dead letters by their coordinates, and the ledger unites sets (docs/adr/0001-idempotent-writes.md).
-The ledger goes last, so that it never says "stored" of a row that is not.
+Writing a batch again, whole or cut differently, changes nothing that shows: interactions and journeys are
+replaced by key and version, dead letters by their coordinates, and the ledger unites sets
+(docs/adr/0001-idempotent-writes.md). The ledger goes last, so that it never says "stored" of a row that is
+not.
 
 The writer neither retries nor drops. The caller writes the same batch again after a `SinkUnavailable`.
 """
@@ -24,7 +25,7 @@ GROUP_ROWS: Final = 50_000
 
 
 class ClickHouseWriter:
-    """Writes `SinkBatch`es to one ClickHouse. `write` belongs to one event loop; `write_sync` to any thread."""
+    """Writes `SinkBatch`es to one ClickHouse. `write` is for one event loop, `write_sync` for any thread."""
 
     def __init__(
         self, target: ClickHouseTarget, *, client: Callable[[ClickHouseTarget], InsertingClient] = connect
@@ -39,8 +40,9 @@ class ClickHouseWriter:
     async def write(self, batch: SinkBatch) -> None:
         """Return once every row of the batch is in ClickHouse.
 
-        Raises `SinkUnavailable` (write the same batch again after `retry_after` seconds), `SinkMisconfigured` or
-        `SinkRefused`. After an error nothing is known about which rows arrived; writing again is always right.
+        Raises `SinkUnavailable` (write the same batch again after `retry_after` seconds),
+        `SinkMisconfigured` or `SinkRefused`. After an error nothing is known about which rows arrived;
+        writing again is always right.
         """
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append((batch, done))
@@ -64,7 +66,7 @@ class ClickHouseWriter:
         self._pool.close()
 
     def _start_group(self) -> None:
-        """Whoever comes while all connections are busy waits, and goes in one group with the others who wait."""
+        """Who comes while all connections are busy waits, and then goes in one group with the others."""
         if not self._waiting or len(self._groups) >= self._limit:
             return
         weight, size = 0, 0

@@ -7,7 +7,7 @@ ClickHouse, and the interactions on their topic; only then acknowledged.
 import asyncio
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 from aiokafka import AIOKafkaProducer
@@ -15,11 +15,11 @@ from aiokafka.structs import ConsumerRecord
 
 from schemas.codec import Rejected
 from schemas.dead_letters import dead_letter_headers
-from schemas.interaction import Interaction, encode_interaction, routing_key
+from schemas.interaction import Interaction, Micros, encode_interaction, routing_key
 from schemas.records import Coordinates, DeadLetter, SinkBatch
 from schemas.topics import partition_of
 from streams.agents.lanes import Batch, insist
-from streams.agents.marks import SourceMarks
+from streams.agents.marks import OwnMarks
 from streams.agents.sink import Epochs, Persister
 from streams.kafka.delivery import Item, deliver, deliver_with_headers
 
@@ -27,16 +27,17 @@ from streams.kafka.delivery import Item, deliver, deliver_with_headers
 class Decode(Protocol):
     """`schemas.codec.Decoder.decode`."""
 
-    def __call__(
+    def __call__(  # noqa: PLR0917  the hot path: positional arguments are cheaper
         self,
         value: bytes | None,
-        headers: Iterable[tuple[str, bytes]],
+        headers: Sequence[tuple[str, bytes]],
         topic: str,
         partition: int,
         offset: int,
-        received_at: int | None,
-        now: int,
-    ) -> Interaction | Rejected: ...
+        received_at: Micros | None,
+        now: Micros,
+    ) -> Interaction | Rejected:
+        """The interaction, or why there is none; never raises."""
 
 
 class Identify:
@@ -49,7 +50,7 @@ class Identify:
         producer: Callable[[], AIOKafkaProducer],
         persister: Persister,
         epochs: Epochs,
-        marks: SourceMarks,
+        marks: OwnMarks,
         interactions_topic: str,
         dead_letters_topic: str,
         partitions: int,

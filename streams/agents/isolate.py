@@ -9,7 +9,7 @@ Item = TypeVar("Item")
 class Poison(NamedTuple):
     """The position of a record that alone makes the step raise, and what it raised."""
 
-    index: int
+    position: int
     error: Exception
 
 

@@ -21,17 +21,16 @@ from schemas.interaction import (
 )
 from schemas.records import Coordinates, DeadLetter, SinkBatch
 from streams.agents.agenda import Agenda
+from streams.agents.clocks import CLOCK_KEY, dump_clock, load_clock
 from streams.agents.isolate import Poison, poisonous
 from streams.agents.lanes import Batch, insist
 from streams.agents.sink import Epochs, Persister
-from streams.core.batch import BatchResult, advance_batch, next_due
+from streams.core.batch import BatchResult, advance_batch
 from streams.core.policy import JourneyPolicy
+from streams.core.state import next_due
 from streams.core.watermarks import PartitionClock
 from streams.kafka.delivery import deliver, deliver_with_headers
 from streams.kafka.store import State
-
-CLOCK_KEY = b"\x00clock"
-"""The state's key of the partition's watermarks; no customer key begins with a NUL."""
 
 DUE_AT_ONCE = 5_000
 """Customers that one step evaluates because their time has come; the rest follow in the next step."""
@@ -52,8 +51,7 @@ class PartitionState:
             for key, state in timelines.items()
             if key != CLOCK_KEY and (due := next_due(state)) is not None
         )
-        stored = timelines.get(CLOCK_KEY)
-        self.clock = PartitionClock.load(stored, sources) if stored else PartitionClock.new(sources)
+        self.clock = load_clock(timelines.get(CLOCK_KEY), sources)
 
 
 class Journeys:
@@ -90,10 +88,10 @@ class Journeys:
         interactions = []
         for record in batch.records:
             if record.key == CONTROL_KEY:
-                clock = clock.merge(decode_watermarks(record.value))
+                clock = clock.after(decode_watermarks(record.value))
             else:
                 interactions.append(decode_interaction(record.value))
-        now = clock.now
+        now = clock.now or 0  # before every source has reported, nothing can be said to be over
         due = partition.agenda.take(now, DUE_AT_ONCE)
         await self._step(batch, partition, clock, interactions, due)
         while due := partition.agenda.take(now, DUE_AT_ONCE):
@@ -116,7 +114,7 @@ class Journeys:
         interactions: list[Interaction],
         due: list[bytes],
     ) -> None:
-        result, letters = self._advance(partition, interactions, due, clock.now)
+        result, letters = self._advance(partition, interactions, due, clock.now or 0)
         if letters:
             await self._send_dead_letters(batch, letters)
         rows = SinkBatch(
@@ -131,7 +129,7 @@ class Journeys:
         await self._persister.persist(rows, batch)
         changes = dict(result.states)
         if clock != partition.clock:
-            changes[CLOCK_KEY] = clock.dump()
+            changes[CLOCK_KEY] = dump_clock(clock)
         if changes:
             written = await insist(
                 lambda: deliver(self._producer(), self._changelog(), batch.tp.partition, changes.items()),
@@ -172,9 +170,9 @@ class Journeys:
             bad = poisonous(interactions, step)
             if not bad:
                 raise
-        skipped = {poison.index for poison in bad}
+        skipped = {poison.position for poison in bad}
         good = [item for index, item in enumerate(interactions) if index not in skipped]
-        return step(good), [_dead_letter(interactions[poison.index], poison) for poison in bad]
+        return step(good), [_dead_letter(interactions[poison.position], poison) for poison in bad]
 
     async def _send_dead_letters(self, batch: Batch, letters: list[DeadLetter]) -> None:
         records = [

@@ -25,15 +25,9 @@ from streams.settings import Settings, load_settings
 @click.argument(
     "files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, allow_dash=True)
 )
-@(
-    click.option(
-        "--channel", type=click.Choice(CHANNELS), help="Publish events of this channel only, reject others."
-    )
-    @ click.option(
-        "--allow-invalid", is_flag=True, help="Also publish lines that do not validate (dead letters)."
-    )
-    @ click.option("--json", "as_json", is_flag=True, help='Print {"read", "published", "rejected"}.')
-)
+@click.option("--channel", type=click.Choice(CHANNELS), help="Publish this channel's events, reject others.")
+@click.option("--allow-invalid", is_flag=True, help="Also publish lines that do not validate (dead letters).")
+@click.option("--json", "as_json", is_flag=True, help='Print {"read", "published", "rejected"}.')
 def publish(files: tuple[str, ...], channel: Channel | None, allow_invalid: bool, as_json: bool) -> None:
     """Publish events, one JSON document a line, from FILES or standard input (-).
 
@@ -51,7 +45,7 @@ def publish(files: tuple[str, ...], channel: Channel | None, allow_invalid: bool
     if report.undelivered:
         raise CommandFailed(
             f"{report.undelivered} lines were not delivered",
-            "they are named above: publish them again when the broker takes them (repetitions change nothing)",
+            "they are named above: publish them again later (repetitions change nothing)",
         )
     if not report.complete:
         raise NotAsExpected

@@ -16,6 +16,7 @@ from streams.settings import load_settings
 COLUMNS: Final = (
     "topic",
     "partition",
+    "incarnation",
     "received",
     "stored",
     "superseded",
@@ -36,6 +37,8 @@ class Partition(NamedTuple):
 
     topic: str
     partition: int
+    incarnation: int
+    """Which life of the topic; under replay a digest of the file."""
     received: int
     stored: int
     superseded: int
@@ -99,7 +102,7 @@ def balance_of(rows: Sequence[Sequence[Any]]) -> Balance:
 def read_balance(client: Any) -> Balance:
     """Read the ledger through a connected client."""
     return balance_of(
-        client.execute(f"SELECT {', '.join(COLUMNS)} FROM reconciliation ORDER BY topic, partition")
+        client.execute(f"SELECT {', '.join(COLUMNS)} FROM reconciliation ORDER BY topic, partition, incarnation")
     )
 
 

@@ -1,7 +1,7 @@
 """One customer, one batch: the state before, what arrived and the clock give rows and the state after."""
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence, Set
 from itertools import islice
 from typing import NamedTuple
 
@@ -11,8 +11,8 @@ from streams.core.arrivals import Applied, apply_arrivals
 from streams.core.journeys import evaluate, held_counts, journey_id_of
 from streams.core.policy import JourneyPolicy
 from streams.core.retention import dormant_at, retain
-from streams.core.state import CustomerState, EmittedJourney
-from streams.core.timeline import Identity, Step, Timeline
+from streams.core.state import CustomerState, pack_steps
+from streams.core.timeline import Identity, Timeline
 
 
 class Advance(NamedTuple):
@@ -25,6 +25,7 @@ class Advance(NamedTuple):
     retracted: Sequence[str]
     superseded: Sequence[Coordinates]
     state: CustomerState | None
+    beyond: int = 0
     folded: int = 0
 
 
@@ -49,20 +50,24 @@ def advance_customer(
     rows = [PlacedInteraction(interaction, None, True) for interaction in applied.beyond]
     is_due = before is not None and before.due is not None and now >= before.due
     if applied.newest is None or not (applied.placed or applied.changed or is_due):
-        return Advance(rows, (), (), applied.superseded, before)
+        return Advance(rows, (), (), applied.superseded, before, len(applied.beyond))
     clock = now if before is None or now > before.clock else before.clock
     timeline = Timeline(customer, applied.steps, before.carried if before is not None else ())
     journeys, next_due = evaluate(timeline, clock, policy)
-    emitted, retracted = _difference(before, applied, timeline, journeys, rows)
-    if not (applied.changed or is_due):
-        return Advance(rows, emitted, retracted, applied.superseded, before)
+    touched = _place(applied, journeys, rows)
+    recut = before is not None and before.basis != policy.basis
+    emitted, retracted = _difference(before, applied, touched, customer, journeys)
+    if before is not None and (retracted or applied.moved or recut):
+        rows.extend(_reshaped(before, applied, journeys))
+    if not (applied.changed or is_due or recut):
+        return Advance(rows, emitted, retracted, applied.superseded, before, len(applied.beyond))
     if (
         not applied.changed
         and before is not None
         and clock >= dormant_at(applied.newest, before.clock, policy)
     ):
         stub = _forget(applied.newest, clock, applied.floor, policy)
-        return Advance(rows, emitted, retracted, applied.superseded, stub)
+        return Advance(rows, emitted, retracted, applied.superseded, stub, len(applied.beyond))
     kept = retain(
         timeline,
         journeys,
@@ -77,87 +82,72 @@ def advance_customer(
         applied.newest,
         clock,
         kept.floor,
-        tuple([EmittedJourney(one.journey_id, one.interactions, one.closed) for one in kept.journeys]),
-        tuple(kept.steps),
+        policy.basis,
+        tuple(kept.journeys),
+        len(kept.steps),
+        pack_steps(kept.steps),
         tuple(kept.carried),
     )
-    return Advance(rows, emitted, retracted, applied.superseded, state, kept.folded)
+    return Advance(rows, emitted, retracted, applied.superseded, state, len(applied.beyond), kept.folded)
 
 
 def _forget(newest: Micros, clock: Micros, floor: Micros | None, policy: JourneyPolicy) -> CustomerState:
     """The stub of a customer whose journeys are all final: nothing may be added that could touch them."""
     final_until = newest + policy.gap
-    return CustomerState(None, newest, clock, final_until if floor is None else max(final_until, floor))
+    final_until = final_until if floor is None else max(final_until, floor)
+    return CustomerState(None, newest, clock, final_until, policy.basis)
+
+
+def _place(applied: Applied, journeys: Sequence[Journey], rows: list[PlacedInteraction]) -> set[str]:
+    """Append the rows of arrivals that are on the timeline; the ids of the journeys that they are in."""
+    starts = [journey.started_at for journey in journeys]
+    touched: set[str] = set()
+    for interaction in applied.placed.values():
+        journey_id = journeys[bisect_right(starts, interaction.occurred_at) - 1].journey_id
+        rows.append(PlacedInteraction(interaction, journey_id))
+        touched.add(journey_id)
+    return touched
 
 
 def _difference(
     before: CustomerState | None,
     applied: Applied,
-    timeline: Timeline,
+    touched: Set[str],
+    customer: str,
     journeys: Sequence[Journey],
-    rows: list[PlacedInteraction],
 ) -> tuple[list[Journey], list[str]]:
-    """The journeys to emit and the journey ids to retract; interaction rows to write are appended to
-    `rows`.
-    """
-    touched: set[str] = set()
-    if len(journeys) == 1:
-        only = journeys[0].journey_id
-        for interaction in applied.placed.values():
-            rows.append(PlacedInteraction(interaction, only))
-            touched.add(only)
-    elif applied.placed:
-        starts = [journey.started_at for journey in journeys]
-        for interaction in applied.placed.values():
-            at = journeys[bisect_right(starts, interaction.occurred_at) - 1].journey_id
-            rows.append(PlacedInteraction(interaction, at))
-            touched.add(at)
-    remembered = {one.journey_id: one for one in before.emitted} if before is not None else {}
+    """The journeys to emit and the journey ids to retract."""
+    remembered = {one.journey_id: one for one in before.journeys} if before is not None else {}
     emitted: list[Journey] = []
-    reshaped = applied.moved
     for journey in journeys:
         earlier = remembered.pop(journey.journey_id, None)
-        if (
-            earlier is None
-            or earlier.interactions != journey.interactions
-            or earlier.closed != journey.closed
-        ):
-            emitted.append(journey)
-            reshaped = reshaped or (earlier is not None and earlier.interactions > journey.interactions)
-        elif applied.moved or journey.journey_id in touched:
+        if applied.moved or journey.journey_id in touched or journey != earlier:
             emitted.append(journey)
     retracted = list(remembered)
     if applied.passing:
         standing = {journey.journey_id for journey in journeys}
-        passed = {journey_id_of(timeline.customer, *identity) for identity in applied.passing}
+        passed = {journey_id_of(customer, *identity) for identity in applied.passing}
         retracted.extend(sorted(passed - standing - remembered.keys()))
-    if before is not None and (reshaped or remembered):
-        _write_reshaped(before, applied, timeline.steps, journeys, rows)
     return emitted, retracted
 
 
-def _write_reshaped(
-    before: CustomerState,
-    applied: Applied,
-    steps: Sequence[Step],
-    journeys: Sequence[Journey],
-    rows: list[PlacedInteraction],
-) -> None:
-    """Rows of interactions that were there before and belong to another journey now (to any, after a
-    move).
+def _reshaped(
+    before: CustomerState, applied: Applied, journeys: Sequence[Journey]
+) -> Iterator[PlacedInteraction]:
+    """Rows of interactions that were there before and belong to another journey now (to any, after a move).
+
+    Needed only after a move, a retraction or a change of policy. Where nothing but additions happened and every
+    journey of before still stands under its id, each member is still together with the first of its journey.
     """
     belonged: dict[Identity, str] = {}
-    held = iter(before.steps)
-    for earlier, count in zip(before.emitted, held_counts(before.emitted, before.carried), strict=True):
+    held = iter(before.steps())
+    for earlier, count in zip(before.journeys, held_counts(before.journeys, before.carried), strict=True):
         for step in islice(held, count):
             belonged[step.identity] = earlier.journey_id
-    index = 0
+    now_held = iter(applied.steps)
     for journey, count in zip(journeys, held_counts(journeys, before.carried), strict=True):
-        following = index + count
-        for step in steps[index:following]:
-            identity = step.identity
-            if identity in applied.placed:
-                continue
-            if applied.moved or belonged.get(identity) != journey.journey_id:
-                rows.append(PlacedInteraction(step.interaction(), journey.journey_id))
-        index = following
+        for step in islice(now_held, count):
+            if step.identity not in applied.placed and (
+                applied.moved or belonged.get(step.identity) != journey.journey_id
+            ):
+                yield PlacedInteraction(step.interaction(), journey.journey_id)

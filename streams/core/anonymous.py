@@ -11,7 +11,7 @@ from schemas.interaction import Interaction, Micros
 from schemas.records import Coordinates, PlacedInteraction
 from streams.core.advance import Advance
 from streams.core.policy import JourneyPolicy
-from streams.core.state import CustomerState
+from streams.core.state import CustomerState, pack_steps
 from streams.core.timeline import coordinates_of, step_of
 
 ANONYMOUS_KEY: Final = b"anonymous:"
@@ -22,7 +22,7 @@ def advance_anonymous(
     before: CustomerState | None, arrivals: Sequence[Interaction], now: Micros, policy: JourneyPolicy
 ) -> Advance:
     """Apply arrivals of one anonymous identity; a state of None afterwards means forget it."""
-    held = before.steps[0].interaction() if before is not None else None
+    held = before.steps()[0].interaction() if before is not None else None
     changed = again = False
     superseded: list[Coordinates] = []
     for arrival in arrivals:
@@ -40,7 +40,9 @@ def advance_anonymous(
         clock = now if before is None or now > before.clock else before.clock
         newest = held.occurred_at if before is None else max(held.occurred_at, before.newest)
         forget_at = max(newest, clock) + policy.horizon + 1
-        state = CustomerState(forget_at, newest, clock, None, (), (step_of(held),))
+        state = CustomerState(
+            forget_at, newest, clock, None, policy.basis, held=1, packed=pack_steps((step_of(held),))
+        )
         return Advance(rows, (), (), superseded, state)
     if before is not None and before.due is not None and now >= before.due:
         return Advance(rows, (), (), superseded, None)

@@ -43,7 +43,7 @@ class _Line:
 
     def __init__(self, state: CustomerState | None, policy: JourneyPolicy, single: bool) -> None:
         self.policy = policy
-        self.steps: list[Step] = list(state.steps) if state is not None else []
+        self.steps: list[Step] = state.steps() if state is not None else []
         self.newest = state.newest if state is not None else None
         self.floor = state.floor if state is not None else None
         self.carried_end = state.carried[-1].ended_at if state is not None and state.carried else None

@@ -9,6 +9,7 @@ from schemas.interaction import Interaction, Micros, routing_key
 from schemas.records import Coordinates, Journey, PlacedInteraction
 from streams.core.advance import advance_customer
 from streams.core.anonymous import ANONYMOUS_KEY, advance_anonymous
+from streams.core.append import append
 from streams.core.policy import JourneyPolicy
 from streams.core.state import decode_state, encode_state
 
@@ -60,7 +61,7 @@ def advance_batch(
     superseded: list[Coordinates] = []
     states: dict[bytes, bytes | None] = {}
     next_due: dict[bytes, Micros | None] = {}
-    dropped = 0
+    dropped = beyond = 0
     for key, arrived in arrivals.items():
         stored = lookup(key)
         before = decode_state(stored) if stored is not None else None
@@ -68,16 +69,17 @@ def advance_batch(
             advance = advance_anonymous(before, arrived, now, policy)
         else:
             customer = key.decode()
-            advance = advance_customer(customer, before, arrived, now, policy)
+            appended = append(customer, before, arrived[0], now, policy) if len(arrived) == 1 else None
+            advance = appended or advance_customer(customer, before, arrived, now, policy)
             journeys.extend(advance.journeys)
             if advance.retracted:
                 retracted.extend([(customer, journey_id) for journey_id in advance.retracted])
             dropped += advance.folded
+            beyond += advance.beyond
         placed.extend(advance.interactions)
         superseded.extend(advance.superseded)
         state = advance.state
         if state is not before:
             states[key] = encode_state(state) if state is not None else None
         next_due[key] = state.due if state is not None else None
-    beyond = sum(1 for row in placed if row.beyond_horizon)
     return BatchResult(placed, journeys, retracted, superseded, states, next_due, beyond, dropped)

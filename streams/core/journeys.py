@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from hashlib import blake2b
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from schemas.interaction import Micros
 from schemas.records import Journey
@@ -13,6 +13,7 @@ from streams.core.timeline import CHANNEL_BITS, CONTACT, NOT_RESOLVED, RESOLVED,
 
 __all__ = [
     "Outcome",
+    "add_up",
     "effort_seconds",
     "evaluate",
     "held_counts",
@@ -21,14 +22,6 @@ __all__ = [
     "known_outcome",
     "subjects_of",
 ]
-
-
-class Counted(Protocol):
-    """What says how many interactions a journey has."""
-
-    @property
-    def interactions(self) -> int:
-        """Held and carried ones together."""
 
 
 class Outcome(NamedTuple):
@@ -53,7 +46,7 @@ def journey_id_of(customer: str, source: str, id: str) -> str:  # noqa: A002 - t
     return blake2b(text.encode(), digest_size=16).hexdigest()
 
 
-def held_counts(journeys: Sequence[Counted], carried: Sequence[Journey]) -> list[int]:
+def held_counts(journeys: Sequence[Journey], carried: Sequence[Journey]) -> list[int]:
     """How many steps of a timeline belong to each of its journeys; what is carried begins the first ones."""
     counts = [journey.interactions for journey in journeys]
     for index, earlier in enumerate(carried):
@@ -73,19 +66,19 @@ def evaluate(timeline: Timeline, now: Micros, policy: JourneyPolicy) -> Outcome:
     journeys: list[Journey] = []
     continued: Journey | None = None
     if carried:
-        journeys.extend(_sum(customer, earlier, (), now, policy) for earlier in carried[:-1])
+        journeys.extend(add_up(customer, earlier, (), now, policy) for earlier in carried[:-1])
         continued = carried[-1]
     start = 0
     ended = continued.ended_at if continued is not None else None
     for index, step in enumerate(steps):
         occurred_at = step.occurred_at
         if ended is not None and occurred_at - ended > gap:
-            journeys.append(_sum(customer, continued, steps[start:index], now, policy))
+            journeys.append(add_up(customer, continued, steps[start:index], now, policy))
             continued = None
             start = index
         ended = occurred_at
     if ended is not None:
-        journeys.append(_sum(customer, continued, steps[start:] if start else steps, now, policy))
+        journeys.append(add_up(customer, continued, steps[start:] if start else steps, now, policy))
     next_due: Micros | None = None
     for journey in journeys:
         if not journey.closed:
@@ -94,7 +87,7 @@ def evaluate(timeline: Timeline, now: Micros, policy: JourneyPolicy) -> Outcome:
     return Outcome(tuple(journeys), next_due)
 
 
-def _sum(
+def add_up(
     customer: str, earlier: Journey | None, steps: Sequence[Step], now: Micros, policy: JourneyPolicy
 ) -> Journey:
     """One journey: what it carried so far (`earlier`) and its held steps, added up in the timeline's order.

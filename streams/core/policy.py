@@ -1,9 +1,15 @@
 """How interactions become journeys, as data."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
+from zlib import crc32
 
 from schemas.interaction import DAY, Micros
+
+DEFINITIONS: Final = 1
+"""Raise it when a column of a journey is defined anew: each customer is then evaluated whole at the next
+touch.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,11 +24,15 @@ class JourneyPolicy:
     gap: Micros = 7 * DAY
     horizon: Micros = 30 * DAY
     max_interactions: int = 5_000
+    basis: int = field(init=False, repr=False, compare=False)
+    """A digest of what journeys are made by: these numbers and the definitions in force."""
 
     def __post_init__(self) -> None:
         """Refuse spans and bounds that no journey could obey."""
         if self.gap <= 0 or self.horizon <= 0 or self.max_interactions < 1:
             raise ValueError("gap, horizon and max_interactions must be positive")
+        told = f"{DEFINITIONS}/{self.gap}/{self.horizon}/{self.max_interactions}"
+        object.__setattr__(self, "basis", crc32(told.encode()))
 
 
 DEFAULT_POLICY: Final = JourneyPolicy()

@@ -5,6 +5,8 @@ Fields have a position: a new one is appended at the end, with a default, and ol
 (tests/golden pins them).
 """
 
+from collections.abc import Iterable
+
 import msgspec
 
 from schemas.interaction import Micros
@@ -12,20 +14,8 @@ from schemas.records import Journey
 from streams.core.timeline import Step
 
 
-class EmittedJourney(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """What was last emitted of a journey: enough to tell what changed.
-
-    A journey into which nothing arrived is a function of its members and of the clock, so its count and
-    whether it is closed say all. `interactions` counts carried ones too.
-    """
-
-    journey_id: str
-    interactions: int
-    closed: bool
-
-
 class CustomerState(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """One customer; a forgotten customer keeps `newest` and `floor` alone, an anonymous interaction one step
+    """One customer. A forgotten one keeps `newest` and `floor` alone, an anonymous interaction one step
     alone.
     """
 
@@ -37,10 +27,19 @@ class CustomerState(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """`now` when this state was written; a later evaluation never looks back behind it."""
     floor: Micros | None
     """What occurred at this instant or earlier may no longer be added: journeys there are final."""
-    emitted: tuple[EmittedJourney, ...] = ()
-    """Journeys as last emitted, oldest first: those of `carried` and `steps` together."""
-    steps: tuple[Step, ...] = ()
+    basis: int
+    """`JourneyPolicy.basis` of the journeys: with another one they are evaluated anew."""
+    journeys: tuple[Journey, ...] = ()
+    """As last emitted, oldest first: those of `carried` and `steps` together."""
+    held: int = 0
+    """How many steps `packed` holds."""
+    packed: bytes = b""
+    """The steps in the timeline's order, encoded one behind the other: appending one opens none of them."""
     carried: tuple[Journey, ...] = ()
+
+    def steps(self) -> list[Step]:
+        """The held steps."""
+        return unpack_steps(self.held, self.packed)
 
 
 class _Due(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -51,6 +50,7 @@ class _Due(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(CustomerState)
+_steps_decoder = msgspec.msgpack.Decoder(list[Step])
 _due_decoder = msgspec.msgpack.Decoder(_Due)
 
 
@@ -67,3 +67,23 @@ def decode_state(value: bytes) -> CustomerState:
 def next_due(state: bytes) -> Micros | None:
     """When a customer must be evaluated again, read from the encoded state without decoding the rest."""
     return _due_decoder.decode(state).due
+
+
+def encode_step(step: Step) -> bytes:
+    """One step, as `CustomerState.packed` has it."""
+    return _encoder.encode(step)
+
+
+def pack_steps(steps: Iterable[Step]) -> bytes:
+    """Steps one behind the other, as `CustomerState.packed` has them."""
+    return b"".join(map(_encoder.encode, steps))
+
+
+def unpack_steps(held: int, packed: bytes) -> list[Step]:
+    """The inverse of `pack_steps`; `held` is their number."""
+    return _steps_decoder.decode(b"\xdd" + held.to_bytes(4, "big") + packed)
+
+
+def packed_identity(source: str, id: str) -> bytes:  # noqa: A002 - the contract's own word
+    """Bytes that occur in `packed` if, but not only if, it holds interaction `(source, id)`."""
+    return _encoder.encode((source, id))[1:]

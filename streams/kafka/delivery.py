@@ -37,7 +37,8 @@ async def deliver(
     if not deliveries:
         return None
     results = await asyncio.gather(*deliveries)
-    return int(results[-1].offset) + count - 1
+    last: int = results[-1].offset + count - 1
+    return last
 
 
 async def deliver_with_headers(

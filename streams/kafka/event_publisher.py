@@ -1,4 +1,4 @@
-"""Sending an endless stream of events at a steady rate: the load of the demonstration and of the benchmark."""
+"""Sending a stream of events at a steady rate: the load of the demonstration and of the benchmark."""
 
 import threading
 import time

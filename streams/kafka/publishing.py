@@ -81,13 +81,17 @@ def lines_of(name: str, file: BinaryIO) -> Iterator[Line]:
             yield Line(name, number, line)
 
 
+def _ignore(rejection: Rejection) -> None:
+    """What happens to rejections that nobody asked for."""
+
+
 class LinePublisher:
     """Validates lines and publishes them to their channel's topic, with `acks=all`.
 
     `topic_of` names a channel's topic. `channel`, when given, is the only one accepted. With `allow_invalid`
-    lines that do not validate are sent as well, when their channel is known (from the line itself, or `channel`): the
-    pipeline then makes dead letters of them. `clock` tells now in microseconds since the epoch. `on_rejected`
-    is called for each line that is not published, in time, and not always in order.
+    lines that do not validate are sent as well, when their channel is known (from the line itself, or
+    `channel`): the pipeline then makes dead letters of them. `clock` tells now in microseconds since the epoch.
+    `on_rejected` is called for each line that is not published, in time, and not always in order.
 
     Valid lines have their event's id as key, so that the revisions of one interaction stay in order.
     """
@@ -101,7 +105,7 @@ class LinePublisher:
         clock: Callable[[], Micros],
         channel: Channel | None = None,
         allow_invalid: bool = False,
-        on_rejected: Callable[[Rejection], None] = lambda rejection: None,
+        on_rejected: Callable[[Rejection], None] = _ignore,
         producer: Callable[..., Any] = KafkaProducer,
     ):
         self._bootstrap = bootstrap

@@ -36,11 +36,22 @@ def _from_the_future(event: Event) -> bytes:
     return _encode({**event, "occurred_at": ahead.isoformat()})
 
 
+def _cut_off(event: Event) -> bytes:
+    # Between two characters: a cut within one would be another defect.
+    return _encode(event)[:-17].decode(errors="ignore").encode()
+
+
+def _in_a_code_page(event: Event) -> bytes:
+    # `backslashreplace` keeps what the code page lacks; the Cyrillic word makes sure that it is no UTF-8.
+    return _encode({**event, "text": "Жалба"}).decode().encode("cp1251", "backslashreplace")
+
+
 DEFECTS: Final[dict[str, Defect]] = {
-    "cut_off": Defect(lambda event: _encode(event)[:-17], "JSON"),
+    "cut_off": Defect(_cut_off, "JSON"),
     "not_json": Defect(
         lambda event: b"id=%b;type=%b" % (event["id"].encode(), event["type"].encode()), "JSON"
     ),
+    "not_utf8": Defect(_in_a_code_page, "UTF-8"),
     "not_an_object": Defect(lambda event: _encode([event]), "object"),
     "missing_time": Defect(_without("occurred_at"), "occurred_at"),
     "missing_customer": Defect(_without("customer"), "customer"),

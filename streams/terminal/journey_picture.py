@@ -82,7 +82,7 @@ def _headline(journey: Mapping[str, Any], width: int) -> list[Text]:
     if journey.get("wait_seconds"):
         counts.append(f"waited {duration(journey['wait_seconds'])}")
     if journey.get("effort_seconds"):
-        counts.append(f"cost the customer {duration(journey['effort_seconds'])}")
+        counts.append(f"cost {duration(journey['effort_seconds'])}")
     lines = [first]
     if counts:
         lines.append(Text(_cut("  " + " · ".join(counts), width), no_wrap=True))
@@ -170,15 +170,20 @@ def _step_lines(number: int, step: Mapping[str, Any], at: datetime, width: int) 
     if step.get("direction") == "outbound":
         what += " out"
     details = [str(outcome)] if outcome else []
-    if step.get("wait_seconds"):
-        details.append(f"waited {duration(step['wait_seconds'])}")
-    if step.get("transfers"):
-        details.append(f"{step['transfers']} transfer{'s' if step['transfers'] != 1 else ''}")
-    if step.get("treatment") and step["treatment"] != "professional":
-        details.append(str(step["treatment"]))
-    about = step.get("reason") or step.get("order_id") or step.get("case_id")
+    if step.get("success") is False:
+        details.append("failed")
+    about = step.get("reason") or step.get("order_id") or step.get("case_id") or step.get("target")
     if about:
         details.append(str(about))
+    details += [
+        f"{name} {step[f'price_{name}']:g}" for name in ("agreed", "charged") if step.get(f"price_{name}")
+    ]
+    if step.get("treatment") and step["treatment"] != "professional":
+        details.append(str(step["treatment"]))
+    if step.get("transfers"):
+        details.append(f"{step['transfers']} transfer{'s' if step['transfers'] != 1 else ''}")
+    if step.get("wait_seconds"):
+        details.append(f"waited {duration(step['wait_seconds'])}")
     line = Text(f"{number:>3} ", no_wrap=True).append(mark, style=style)
     rest = set_cell_size(what, 19) if cell_len(what) < 19 else what
     line.append(_cut(f" {at:%d %b %H:%M}  {rest} {' · '.join(details)}".rstrip(), width - _INDENT))

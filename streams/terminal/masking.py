@@ -6,8 +6,8 @@ This is for display alone: it hides addresses and long numbers, not names in pro
 import re
 from typing import Final
 
-_ADDRESS: Final = re.compile(r"[^\s@<>]+@[^\s@<>]+\.[^\s@<>]+")
-_NUMBER: Final = re.compile(r"\+?\d(?:[\s().-]?\d){4,}")
+_ADDRESS: Final = re.compile(r'[^\s@<>()",;:]+@[\w-]+(?:\.[\w-]+)+')
+_NUMBER: Final = re.compile(r"\+?\(?\d(?:[\s().-]{0,2}\d){4,}")
 _HIDDEN: Final = "•••"
 _WEAK_KINDS: Final = ("phone", "email", "device")
 

@@ -82,8 +82,10 @@ AS SELECT
     occurred_at,
     customer,
     direction,
-    (type IN ('call', 'voicemail', 'sms', 'message') AND coalesce(direction = 'inbound', false))
-        OR (type IN ('visit', 'form', 'chat')) AS is_contact,
+    toBool(
+        (type IN ('call', 'voicemail', 'sms', 'message') AND coalesce(direction = 'inbound', false))
+        OR type IN ('visit', 'form', 'chat')
+    ) AS is_contact,
     crm_id,
     contract,
     loyalty,

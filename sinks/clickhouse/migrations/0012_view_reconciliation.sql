@@ -23,7 +23,7 @@ AS SELECT
     sum(l.dead) AS dead,
     sum(l.missing) AS missing,
     sum(l.surplus) AS surplus,
-    (sum(l.missing) = 0) AND (sum(l.surplus) = 0) AS balanced
+    toBool(sum(l.missing) = 0 AND sum(l.surplus) = 0) AS balanced
 FROM ledger AS l
 GROUP BY l.topic, l.partition, l.incarnation
 COMMENT 'Whether every source record is accounted for: received = stored + superseded + dead, per partition.';

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import logging
 import uuid
 from collections.abc import AsyncIterator, Iterator
@@ -14,14 +13,13 @@ from typing import Final
 
 from aiohttp import web
 
+from sinks.embedded.clickhouse.answers import failure, success
 from sinks.embedded.clickhouse.blocks import header
-from sinks.embedded.clickhouse.bodies import decoded, encoded, from_frames, to_frames
+from sinks.embedded.clickhouse.bodies import decoded, from_frames
 from sinks.embedded.clickhouse.errors import (
-    READONLY,
     TOO_MANY_SIMULTANEOUS_QUERIES,
     UNKNOWN_EXCEPTION,
     ServerError,
-    http_status,
 )
 from sinks.embedded.clickhouse.native import Services
 from sinks.embedded.clickhouse.requests import Asked, authenticate, read
@@ -35,19 +33,6 @@ log = logging.getLogger(__name__)
 HEAD: Final = 256 << 10
 """Bytes at the beginning of a body within which an INSERT must say where its rows begin."""
 MAX_QUERY: Final = 64 << 20
-_CONTENT_TYPES: Final = {
-    "JSON": "application/json; charset=UTF-8",
-    "JSONCompact": "application/json; charset=UTF-8",
-    "JSONEachRow": "application/x-ndjson; charset=UTF-8",
-    "CSV": "text/csv; charset=UTF-8; header=absent",
-    "CSVWithNames": "text/csv; charset=UTF-8; header=present",
-    "TabSeparated": "text/tab-separated-values; charset=UTF-8",
-    "TabSeparatedWithNames": "text/tab-separated-values; charset=UTF-8",
-    "Native": "application/octet-stream",
-    "RowBinary": "application/octet-stream",
-    "Parquet": "application/octet-stream",
-    "Arrow": "application/octet-stream",
-}
 
 
 class HttpFront:
@@ -95,7 +80,7 @@ class HttpFront:
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         query_id = str(uuid.uuid4())
         if self._running >= self._limit:
-            return _failure(
+            return failure(
                 ServerError(
                     TOO_MANY_SIMULTANEOUS_QUERIES,
                     f"Too many simultaneous queries. Maximum: {self._limit}. (TOO_MANY_SIMULTANEOUS_QUERIES)",
@@ -111,12 +96,13 @@ class HttpFront:
                 return await _ok(request)
             return await self._answer(request, asked)
         except ServerError as error:
-            return _failure(error, query_id)
-        except OSError:
-            raise  # the client left; nothing was executed
+            return failure(error, query_id)
+        except OSError as error:
+            log.info("an HTTP client left before its request had come; nothing of it was executed: %s", error)
+            return web.Response(status=400)
         except Exception as error:
             log.exception("an HTTP request failed; the server goes on")
-            return _failure(
+            return failure(
                 ServerError(UNKNOWN_EXCEPTION, f"{type(error).__name__} in the embedded server: {error}"),
                 query_id,
             )
@@ -136,17 +122,11 @@ class HttpFront:
         spool = Spool(self._services.engine.spool_directory)
         try:
             statement, insert = await _take(asked.sql, chunks, spool)
-            if not asked.may_write and statement.kind in (Kind.INSERT_DATA, Kind.WRITE):
-                raise ServerError(
-                    READONLY,
-                    "Cannot execute query in readonly mode. For queries over HTTP, method GET implies "
-                    "readonly. You should use method POST for modifying queries. (READONLY)",
-                )
         except BaseException:
             spool.close()
             raise
         result, answer_format = await asyncio.shield(self._begin(asked, statement, insert, spool))
-        return _success(asked, result, answer_format)
+        return success(asked, result, answer_format)
 
     def _begin(
         self, asked: Asked, statement: Statement, insert: InsertData | None, spool: Spool
@@ -169,10 +149,12 @@ class HttpFront:
     def _execute(
         self, asked: Asked, statement: Statement, insert: InsertData | None, spool: Spool
     ) -> tuple[Result, str]:
-        with self._session(asked) as session, session.settings(asked.settings):
+        settings = asked.settings
+        if not asked.may_write and statement.kind in (Kind.INSERT_DATA, Kind.WRITE):
+            settings = settings | {"readonly": "2"}  # the engine refuses what writes, with error 164
+        with self._session(asked) as session, session.settings(settings):
             if insert is not None:
-                session.insert(insert, spool, insert.format or "Values", asked.params)
-                return Result(), ""
+                return session.insert(insert, spool, insert.format or "Values", asked.params), ""
             answer_format = statement.format or asked.default_format
             result = session.run(statement, answer_format, asked.params)
             if (
@@ -259,36 +241,3 @@ def _text(raw: bytes | bytearray) -> str:
 
 async def _ok(_: web.Request) -> web.StreamResponse:
     return web.Response(text="Ok.\n")
-
-
-def _success(asked: Asked, result: Result, answer_format: str) -> web.StreamResponse:
-    summary = {
-        "read_rows": str(result.rows_read),
-        "read_bytes": str(result.bytes_read),
-        "result_rows": str(result.rows),
-        "result_bytes": str(len(result.data)),
-        "elapsed_ns": str(int(result.elapsed * 1e9)),
-    }
-    headers = {
-        "X-ClickHouse-Query-Id": asked.query_id,
-        "X-ClickHouse-Server-Display-Name": "touchline",
-        "X-ClickHouse-Timezone": "UTC",
-        "X-ClickHouse-Summary": json.dumps(summary),
-        "Content-Type": _CONTENT_TYPES.get(answer_format, "text/plain; charset=UTF-8"),
-    }
-    if answer_format:
-        headers["X-ClickHouse-Format"] = answer_format
-    if asked.framed_answer:
-        return web.Response(body=to_frames(result.data), headers=headers)
-    body, encoding = encoded(result.data, asked.accepted)
-    if encoding:
-        headers["Content-Encoding"] = encoding
-    return web.Response(body=body, headers=headers)
-
-
-def _failure(error: ServerError, query_id: str) -> web.StreamResponse:
-    return web.Response(
-        status=http_status(error.code),
-        text=f"{error.display}\n",
-        headers={"X-ClickHouse-Exception-Code": str(error.code), "X-ClickHouse-Query-Id": query_id},
-    )

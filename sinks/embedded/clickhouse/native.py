@@ -1,23 +1,17 @@
-"""ClickHouse's native TCP protocol in front of sessions: one thread and one session for each connection.
-
-The revision that we announce is the last one before secrets between servers and per-column serialization: a
-block on the wire is then a block of the Native format behind eight bytes of block information. What the
-packets hold is defined by `TCPHandler.cpp` and `ProtocolDefines.h` of the server.
-"""
+"""ClickHouse's native TCP protocol in front of sessions: one thread and one session for each connection."""
 
 from __future__ import annotations
 
 import logging
 import socket
-import struct
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from typing import Final
 
-from sinks.embedded.clickhouse import frames
-from sinks.embedded.clickhouse.blocks import header, layout, read_block, split_blocks
+from sinks.embedded.clickhouse import packets
+from sinks.embedded.clickhouse.blocks import header, layout, split_blocks
 from sinks.embedded.clickhouse.cancellation import Watch
 from sinks.embedded.clickhouse.credentials import Credentials
 from sinks.embedded.clickhouse.engine import Engine
@@ -29,23 +23,16 @@ from sinks.embedded.clickhouse.errors import (
     ProtocolError,
     ServerError,
 )
+from sinks.embedded.clickhouse.packets import Block
 from sinks.embedded.clickhouse.sessions import Session
 from sinks.embedded.clickhouse.spool import Spool
 from sinks.embedded.clickhouse.statements import InsertData, Kind, Statement, parse
-from sinks.embedded.clickhouse.wire import WireReader, text, varint
+from sinks.embedded.clickhouse.wire import WireReader
 
 log = logging.getLogger(__name__)
 
-REVISION: Final = 54440
-VERSION: Final = (26, 9, 2)
-HELLO, QUERY, DATA, CANCEL, PING = range(5)
-S_HELLO, S_DATA, S_EXCEPTION, _S_PROGRESS, S_PONG, S_END = range(6)
-BLOCK_INFO: Final = b"\x01\x00\x02\xff\xff\xff\xff\x00"
 HANDSHAKE_SECONDS: Final = 10.0
 FAREWELL_SECONDS: Final = 5.0
-SHORT: Final = 1 << 16
-"""Bytes of the longest string that a client may send before it has named itself."""
-
 Columns = list[tuple[str, str]]
 _UNREADABLE: Final[Columns] = []
 
@@ -57,15 +44,6 @@ class Services:
     engine: Engine
     credentials: Credentials
     watch: Watch
-
-
-@dataclass(frozen=True)
-class Query:
-    """A query packet: its text, its settings, and whether blocks are compressed."""
-
-    sql: str
-    settings: dict[str, str]
-    compressed: bool
 
 
 class Connection:
@@ -125,24 +103,11 @@ class Connection:
     def _handshake(self) -> Session:
         reader = self._reader
         self._socket.settimeout(HANDSHAKE_SECONDS)
-        if (packet := reader.varint()) != HELLO:
-            hint = "; HTTP has a port of its own" if packet in b"GHPOD" else ""
-            raise ProtocolError(
-                UNEXPECTED_PACKET_FROM_CLIENT,
-                f"Expected Hello, got packet {packet}: is this a ClickHouse client?{hint}",
-            )
-        reader.text(SHORT)
-        reader.varint(), reader.varint()
-        self._revision = min(reader.varint(), REVISION)
-        database, user, password = reader.text(SHORT), reader.text(SHORT), reader.text(SHORT)
-        self._services.credentials.admit(user, password)
-        session = Session(self._services.engine, database)
-        self._send(
-            varint(S_HELLO) + text("ClickHouse") + varint(VERSION[0]) + varint(VERSION[1]) + varint(REVISION),
-            text("UTC") if self._revision >= 54058 else b"",
-            text("touchline") if self._revision >= 54372 else b"",
-            varint(VERSION[2]) if self._revision >= 54401 else b"",
-        )
+        hello = packets.read_hello(reader)
+        self._revision = min(hello.revision, packets.REVISION)
+        self._services.credentials.admit(hello.user, hello.password)
+        session = Session(self._services.engine, hello.database)
+        self._send(packets.hello(self._revision))
         self._socket.settimeout(None)
         return session
 
@@ -155,17 +120,17 @@ class Connection:
                 self._waiting = True
             packet = reader.varint()
             self._waiting = False
-            if packet == PING:
-                self._send(varint(S_PONG))
-            elif packet == QUERY:
+            if packet == packets.PING:
+                self._send(packets.PONG)
+            elif packet == packets.QUERY:
                 self._answer(session)
-            elif packet == DATA:
+            elif packet == packets.DATA:
                 self._block()  # what remains of an insert that was refused
-            elif packet != CANCEL:
+            elif packet != packets.CANCEL:
                 raise ProtocolError(UNKNOWN_PACKET_FROM_CLIENT, f"Unknown packet {packet} from client")
 
     def _answer(self, session: Session) -> None:
-        query = self._query()
+        query = packets.read_query(self._reader, self._revision)
         self._compressed = query.compressed
         try:
             with ExitStack() as scope:
@@ -177,82 +142,33 @@ class Connection:
         except ServerError as error:
             self._exception(error)
             return
-        self._send(varint(S_END))
-
-    def _query(self) -> Query:
-        reader = self._reader
-        reader.text()
-        if reader.uint8():
-            self._client_info()
-        settings = {}
-        while name := reader.text():
-            if self._revision < 54429:
-                raise ProtocolError(
-                    UNEXPECTED_PACKET_FROM_CLIENT,
-                    "Settings of clients before ClickHouse 20.3 are not understood; "
-                    "use a newer client, or send none",
-                )
-            reader.varint()
-            settings[name] = reader.text()
-        reader.varint()
-        compressed = bool(reader.varint())
-        return Query(reader.text(), settings, compressed)
-
-    def _client_info(self) -> None:
-        reader = self._reader
-        for _ in range(3):
-            reader.text()
-        if reader.uint8() != 1:  # HTTP has no more to say
-            return
-        for _ in range(3):
-            reader.text()
-        for _ in range(3):
-            reader.varint()
-        if self._revision >= 54060:
-            reader.text()
-        if self._revision >= 54401:
-            reader.varint()
+        self._send(packets.END)
 
     def _external_tables(self, session: Session, scope: ExitStack) -> None:
         """Take the tables that come with a query; the empty block ends them."""
         spools: dict[str, tuple[list[tuple[str, str]], Spool]] = {}
         while True:
             self._expect_data()
-            name, columns, rows, raw = self._block()
-            if not columns:
+            block = self._block()
+            if not block.columns:
                 break
-            if name not in spools:
-                spools[name] = (columns, scope.enter_context(Spool(self._services.engine.spool_directory)))
-            if rows:
-                spools[name][1].write(raw)
+            if block.table not in spools:
+                spools[block.table] = (
+                    block.columns,
+                    scope.enter_context(Spool(self._services.engine.spool_directory)),
+                )
+            if block.rows:
+                spools[block.table][1].write(block.raw)
         for name, (columns, spool) in spools.items():
             scope.enter_context(session.external_table(name, columns, spool))
 
     def _expect_data(self) -> None:
-        while (packet := self._reader.varint()) != DATA:
-            if packet == CANCEL:
+        while (packet := self._reader.varint()) != packets.DATA:
+            if packet == packets.CANCEL:
                 raise ProtocolError(QUERY_WAS_CANCELLED, "Query was cancelled. (QUERY_WAS_CANCELLED)")
             raise ProtocolError(
                 UNEXPECTED_PACKET_FROM_CLIENT, f"Expected a block of data, got packet {packet}"
             )
-
-    def _block(self) -> tuple[str, list[tuple[str, str]], int, memoryview]:
-        """The next block: its table, columns, rows, and its bytes in the Native format."""
-        name = self._reader.text()
-        reader = self._reader
-        if self._compressed:
-            framed = self._reader
-            reader = WireReader(lambda: frames.read_frame(framed))
-        while field := reader.varint():
-            if field not in (1, 2):
-                raise ProtocolError(UNEXPECTED_PACKET_FROM_CLIENT, f"Unknown block information {field}")
-            reader.take(1 if field == 1 else 4)
-        reader.keep()
-        try:
-            columns, rows = read_block(reader)
-        except ServerError as error:
-            raise ProtocolError(error.code, error.message) from error
-        return name, columns, rows, reader.kept()
 
     def _run(self, session: Session, statement: Statement) -> None:
         if statement.insert is not None:
@@ -321,27 +237,22 @@ class Connection:
             self._data(header(columns))
             while True:
                 self._expect_data()
-                _, seen, rows, raw = self._block()
-                if not seen:
+                block = self._block()
+                if not block.columns:
                     break
-                if rows:
-                    spool.write(raw)
+                if block.rows:
+                    spool.write(block.raw)
             if spool.size:
                 session.insert(insert, spool, "Native")
 
+    def _block(self) -> Block:
+        return packets.read_data(self._reader, self._compressed)
+
     def _data(self, raw: bytes) -> None:
-        body = BLOCK_INFO + raw
-        self._send(varint(S_DATA), text(""), frames.frames(body) if self._compressed else body)
+        self._send(packets.data(raw, self._compressed))
 
     def _exception(self, error: ServerError) -> None:
-        self._send(
-            varint(S_EXCEPTION),
-            struct.pack("<i", error.code),
-            text("DB::Exception"),
-            text(f"DB::Exception: {error.message}"),
-            text(""),
-            b"\x00",
-        )
+        self._send(packets.exception(error))
 
     def _farewell(self, error: ServerError) -> None:
         """Send the error, then read what the client still sends, so that the error is not lost with it."""

@@ -28,6 +28,8 @@ class Result:
     rows_read: int = 0
     bytes_read: int = 0
     rows: int = 0
+    rows_written: int = 0
+    bytes_written: int = 0
     elapsed: float = 0.0
 
 
@@ -97,13 +99,7 @@ class Session:
             self._baseline.update(settings_of(statement.text))
         elif statement.kind is Kind.USE:
             self._database = statement.text.split(None, 1)[1]
-        return Result(
-            bytes(result.bytes() or b""),
-            int(result.storage_rows_read()),
-            int(result.storage_bytes_read()),
-            int(result.rows_read()),
-            float(result.elapsed()),
-        )
+        return _result(result)
 
     def stream(self, sql: str) -> Generator[bytes, None, None]:
         """The result of a SELECT as Native blocks, one at a time; closing the iterator stops it."""
@@ -138,16 +134,17 @@ class Session:
 
     def insert(
         self, insert: InsertData, spool: Spool, input_format: str, params: Mapping[str, str] | None = None
-    ) -> None:
+    ) -> Result:
         """Insert the spooled rows; returns when they are stored, raises the engine's error when they are not.
 
         Never by chDB's streaming insert, which reports success for rows that it did not store.
         """
-        self._query(
+        result = self._query(
             f"{insert.head}\nFROM INFILE {quoted(spool.path)} COMPRESSION 'none' "
             f"{insert.settings} FORMAT {input_format}",
             params=params,
         )
+        return _result(result)
 
     @contextmanager
     def external_table(self, name: str, columns: list[tuple[str, str]], spool: Spool) -> Iterator[None]:
@@ -195,6 +192,18 @@ class Session:
                 self._query(f"SET {name} = {value}")
         if database:
             self._query(f"USE {database}")
+
+
+def _result(raw: Any) -> Result:
+    return Result(
+        data=bytes(raw.bytes() or b""),
+        rows_read=int(raw.storage_rows_read()),
+        bytes_read=int(raw.storage_bytes_read()),
+        rows=int(raw.rows_read()),
+        rows_written=int(raw.rows_written()),
+        bytes_written=int(raw.bytes_written()),
+        elapsed=float(raw.elapsed()),
+    )
 
 
 def _plain_names(columns: str) -> list[str] | None:

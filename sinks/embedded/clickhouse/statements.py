@@ -23,6 +23,8 @@ _TOKEN = re.compile(
       | (?P<sign> . )""",
     re.X | re.S,
 )
+_OPENING: Final = frozenset("([{")
+_CLOSING: Final = frozenset(")]}")
 _STREAMED: Final = frozenset({"SELECT", "WITH", "FROM"})
 _READING: Final = frozenset({"EXPLAIN", "SHOW", "DESCRIBE", "DESC", "EXISTS", "CHECK"})
 
@@ -77,17 +79,17 @@ class Statement:
     without_format: str = ""
 
 
-def tokens(sql: str) -> Iterator[Token]:
+def tokens(sql: str, start: int = 0) -> Iterator[Token]:
     """The tokens of `sql`, comments and blanks left out, read only as far as they are asked for."""
     depth = 0
-    for found in _TOKEN.finditer(sql):
-        if found.lastgroup == "skip" or found["skip"] is not None:
+    for found in _TOKEN.finditer(sql, start):
+        if found["skip"] is not None:
             continue
         piece = found[0]
-        if piece == ")":
+        if piece in _CLOSING:
             depth -= 1
         yield Token(found.start(), found.end(), piece, (found["word"] or "").upper(), depth)
-        if piece == "(":
+        if piece in _OPENING:
             depth += 1
 
 
@@ -150,7 +152,7 @@ def _end(sql: str, all_tokens: list[Token]) -> int:
                     "Syntax error (Multi-statements are not allowed): "
                     f"failed at position {token.start + 1} (end of query). (SYNTAX_ERROR)",
                 )
-            return token.start
+            return all_tokens[index - 1].end if index else 0
     return all_tokens[-1].end if all_tokens else len(sql)
 
 
@@ -176,7 +178,7 @@ def _format_clause(body: list[Token]) -> tuple[Token, Token] | None:
 
 def _insert(sql: str, first: Token) -> InsertData | None:
     """Read an INSERT up to its source of rows; None when that is a query or the text is malformed."""
-    ahead = [token for token in tokens_from(sql, first.end) if token.text != "\ufeff"]
+    ahead = list(_tokens_before_rows(sql, first.end))
     index = 0
     while index < len(ahead) and ahead[index].word in ("INTO", "TABLE"):
         index += 1
@@ -234,22 +236,14 @@ def _insert(sql: str, first: Token) -> InsertData | None:
     return InsertData(head, target, columns, settings, name.text, _data_start(sql, name.end))
 
 
-def tokens_from(sql: str, start: int) -> Iterator[Token]:
+def _tokens_before_rows(sql: str, start: int) -> Iterator[Token]:
     """The tokens after `start`, up to where the rows of an INSERT begin."""
     after_format = False
-    depth = 0
-    for found in _TOKEN.finditer(sql, start):
-        if found["skip"] is not None:
-            continue
-        piece, word = found[0], (found["word"] or "").upper()
-        if piece == ")":
-            depth -= 1
-        yield Token(found.start(), found.end(), piece, word, depth)
-        if piece == "(":
-            depth += 1
-        if after_format or (depth == 0 and word in ("VALUES", "SELECT", "WITH", "WATCH")):
+    for token in tokens(sql, start):
+        yield token
+        if after_format or (token.depth == 0 and token.word in ("VALUES", "SELECT", "WITH", "WATCH")):
             return
-        after_format = depth == 0 and word == "FORMAT"
+        after_format = token.depth == 0 and token.word == "FORMAT"
 
 
 def _after_brackets(ahead: list[Token], index: int) -> int:

@@ -38,9 +38,15 @@ LIMITS = (
     "answers no admin request: no CreateTopics, DescribeConfigs or ListGroups",
 )
 
+# For kafka-python's `api_version`: the mock's answer to ApiVersions 3 and later (Kafka 2.4) cannot be parsed, and a
+# client that is told nothing begins with the newest. aiokafka needs no such help.
+CLIENT_API_VERSION = (2, 3)
+
 _RD_KAFKA_PRODUCER = 0
 _TOPIC_ALREADY_EXISTS = 36
 _ERROR_TEXT_BYTES = 512
+# Where `python -m sinks...` finds this package, wherever we were called.
+_IMPORT_ROOT = Path(__file__).resolve().parents[3]
 
 
 class MockBroker:
@@ -50,7 +56,7 @@ class MockBroker:
         """Describe a mock that has `topics` (name to number of partitions) before anyone can ask for them."""
         arguments = [f"--topic={name}:{partitions}" for name, partitions in (topics or {}).items()]
         command = [sys.executable, "-m", "sinks.embedded.kafka.mock", *arguments]
-        self._child = Child("the mock Kafka", command, log_file, ready=ready_line)
+        self._child = Child("the mock Kafka", command, log_file, ready=ready_line, directory=_IMPORT_ROOT)
 
     @property
     def bootstrap(self) -> str:
@@ -87,7 +93,7 @@ class MockBroker:
 def create_topic(control: str, name: str, partitions: int) -> bool:
     """Create a topic in the mock whose control address is given; False when there is one of that name.
 
-    A topic that exists may have another number of partitions: the metadata says which. Raises `ValueError`
+    A topic that exists may have another number of partitions, which its metadata tells. Raises `ValueError`
     when the mock refuses the name or the number, `OSError` when it cannot be reached.
     """
     host, _, port = control.rpartition(":")

@@ -1,0 +1,42 @@
+"""`touchline worker`: one process of the pipeline."""
+
+import click
+
+from streams.commands.failures import CommandFailed, NotAsExpected
+from streams.commands.options import print_json
+from streams.commands.servers import locate
+from streams.settings import load_settings
+
+
+@click.command()
+@click.pass_context
+def worker(ctx: click.Context) -> None:
+    """Run one worker process until SIGTERM or Ctrl-C.
+
+    Start as many as there are cores, on as many machines as you like: they share the partitions, and when one
+    dies the others take over. A worker that ends with a status other than 0 wants to be started again; `up` and
+    the compose file do so. Needs the topics and tables that `touchline migrate` makes.
+
+    Prints {"ready": true} on standard output once it has its partitions; logs go to standard error.
+    """
+    import logging
+
+    from streams.worker import NotMigrated, run_worker
+
+    settings = load_settings()
+    debug = ctx.meta.get("touchline.debug", False)
+    logging.getLogger().setLevel(logging.DEBUG if debug else settings.log_level.upper())
+    found = locate(settings)
+    if found.bootstrap is None or found.clickhouse is None:
+        missing = "broker" if found.bootstrap is None else "ClickHouse"
+        raise CommandFailed(
+            f"no {missing} is configured and none runs in {settings.home}",
+            "run `touchline up`, or set TOUCHLINE_KAFKA__BOOTSTRAP and TOUCHLINE_CLICKHOUSE__URL",
+        )
+    try:
+        status = run_worker(settings, found.bootstrap, found.clickhouse, lambda: print_json({"ready": True}))
+    except NotMigrated as error:
+        raise CommandFailed(str(error), "run `touchline migrate` first") from error
+    if status == 1:
+        raise NotAsExpected
+    ctx.exit(status)

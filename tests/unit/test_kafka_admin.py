@@ -1,0 +1,57 @@
+"""Topics compared with what they should be."""
+
+from schemas.topics import ALL
+from streams.kafka.admin import Difference, FoundTopic, Layout, compare
+
+LAYOUT = Layout("t.", partitions=8)
+
+
+def as_wanted(**changes: FoundTopic) -> dict[str, FoundTopic]:
+    """All topics as they should be, with the given ones changed (`dead_letters` names `t.dead-letters`)."""
+    found = {name: FoundTopic(8, topic.config()) for name, topic in LAYOUT.topics().items()}
+    return found | {f"t.{name.replace('_', '-')}": topic for name, topic in changes.items()}
+
+
+def test_topics_as_they_should_be_differ_in_nothing() -> None:
+    found = compare(LAYOUT, as_wanted())
+    assert (found.missing, found.differences, len(found.existing)) == ((), (), len(ALL))
+
+
+def test_an_empty_broker_misses_all_in_their_order() -> None:
+    assert compare(LAYOUT, {}).missing == tuple(f"t.{topic.name}" for topic in ALL)
+
+
+def test_topics_of_others_are_none_of_our_business() -> None:
+    assert compare(LAYOUT, as_wanted() | {"other": FoundTopic(1, {})}).differences == ()
+
+
+def test_another_number_of_partitions_is_a_difference_that_stops_workers() -> None:
+    found = compare(LAYOUT, as_wanted(phone=FoundTopic(4, ALL[0].config())))
+    assert found.differences == (Difference("t.phone", "partitions", "8", "4"),)
+    assert found.partitions_differ
+    assert str(found.differences[0]) == "t.phone: partitions is 4, expected 8"
+
+
+def test_another_retention_is_a_difference_that_stops_nobody() -> None:
+    changed = {**LAYOUT.topics()["t.phone"].config(), "retention.ms": "1"}
+    found = compare(LAYOUT, as_wanted(phone=FoundTopic(8, changed)))
+    assert [(one.topic, one.what, one.found) for one in found.differences] == [("t.phone", "retention.ms", "1")]
+    assert not found.partitions_differ
+
+
+def test_configuration_that_is_not_ours_is_not_compared() -> None:
+    more = {**LAYOUT.topics()["t.phone"].config(), "segment.bytes": "1"}
+    assert compare(LAYOUT, as_wanted(phone=FoundTopic(8, more))).differences == ()
+
+
+def test_cleanup_policies_are_a_set_in_any_order() -> None:
+    wanted = LAYOUT.topics()["t.timelines"]
+    assert wanted.cleanup == "compact"
+    both = {**wanted.config(), "cleanup.policy": "delete,compact"}
+    found = compare(LAYOUT, as_wanted(timelines=FoundTopic(8, both)))
+    assert [one.what for one in found.differences] == ["cleanup.policy"]
+
+
+def test_a_broker_that_does_not_tell_its_configuration_is_compared_by_partitions_only() -> None:
+    found = compare(LAYOUT, {name: FoundTopic(8, None) for name in LAYOUT.topics()})
+    assert (found.differences, found.config_known) == ((), False)

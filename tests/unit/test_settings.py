@@ -1,0 +1,118 @@
+"""Settings: where they come from, and what is said when one is wrong."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from streams.settings import SettingsError, load_settings
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "touchline.toml"
+
+
+def test_nothing_given_means_the_embedded_servers(file: Path) -> None:
+    settings = load_settings({}, file)
+    assert settings.kafka.bootstrap is None
+    assert settings.clickhouse.url is None
+    assert settings.journeys.gap == timedelta(days=7)
+
+
+def test_the_environment_wins_over_the_file(file: Path) -> None:
+    file.write_text('[journeys]\ngap = "3d"\nhorizon = "20d"\n')
+    settings = load_settings({"TOUCHLINE_JOURNEYS__GAP": "1d"}, file)
+    assert settings.journeys.gap == timedelta(days=1)
+    assert settings.journeys.horizon == timedelta(days=20)
+
+
+def test_a_file_may_be_named_by_the_environment(tmp_path: Path) -> None:
+    other = tmp_path / "other.toml"
+    other.write_text("[kafka]\npartitions = 3\n")
+    assert load_settings({"TOUCHLINE_CONFIG": str(other)}).kafka.partitions == 3
+
+
+def test_a_named_file_that_is_missing_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"TOUCHLINE_CONFIG: no such file"):
+        load_settings({"TOUCHLINE_CONFIG": str(tmp_path / "absent.toml")})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("TOUCHLINE_KAFKA__PARTITIONS", "0"),
+        ("TOUCHLINE_KAFKA__PARTITIONS", "many"),
+        ("TOUCHLINE_KAFKA__PREFIX", "a b"),
+        ("TOUCHLINE_JOURNEYS__GAP", "0s"),
+        ("TOUCHLINE_JOURNEYS__GAP", "a week"),
+        ("TOUCHLINE_TIME__LATENESS", "-1"),
+        ("TOUCHLINE_IDENTITY__REGION", "bulgaria"),
+        ("TOUCHLINE_LOCAL__KAFKA_PORT", "65536"),
+        ("TOUCHLINE_LOG_LEVEL", "loud"),
+        ("TOUCHLINE_CLICKHOUSE__URL", "http://localhost:8123"),
+        ("TOUCHLINE_CLICKHOUSE__URL", "clickhouse://:9000"),
+        ("TOUCHLINE_CLICKHOUSE__HTTP_URL", "localhost:8123"),
+        ("TOUCHLINE_CLICKHOUSE__DATABASE", "x; DROP"),
+    ],
+)
+def test_a_wrong_value_is_refused_by_the_name_of_its_variable(name: str, value: str, file: Path) -> None:
+    with pytest.raises(SettingsError, match=f"^{name}: "):
+        load_settings({name: value}, file)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["TOUCHLINE_KAFKA__BOOTSTRP", "TOUCHLINE_KAFK__BOOTSTRAP", "TOUCHLINE_GAP", "TOUCHLINE_KAFKA__A__B"],
+)
+def test_a_misspelt_variable_is_refused_and_not_ignored(name: str, file: Path) -> None:
+    with pytest.raises(SettingsError, match=f"^{name}: unknown setting"):
+        load_settings({name: "1"}, file)
+
+
+def test_a_misspelt_key_is_named_with_its_file(file: Path) -> None:
+    file.write_text("[kafka]\npartition = 3\n")
+    with pytest.raises(SettingsError, match=r"touchline\.toml: kafka\.partition: unknown setting"):
+        load_settings({}, file)
+
+
+def test_every_wrong_setting_is_named_at_once(file: Path) -> None:
+    environ = {"TOUCHLINE_KAFKA__PARTITIONS": "0", "TOUCHLINE_LOG_LEVEL": "loud"}
+    with pytest.raises(SettingsError) as caught:
+        load_settings(environ, file)
+    assert {line.partition(":")[0] for line in str(caught.value).splitlines()} == set(environ)
+
+
+@pytest.mark.parametrize("content", [b"[kafka", b"\xff\xfe", b"a = "])
+def test_a_file_that_is_no_toml_is_named(content: bytes, file: Path) -> None:
+    file.write_bytes(content)
+    with pytest.raises(SettingsError, match=r"touchline\.toml: not valid TOML"):
+        load_settings({}, file)
+
+
+def test_a_section_that_is_no_table_is_named(file: Path) -> None:
+    file.write_text("kafka = 3\n")
+    with pytest.raises(SettingsError, match=r"expected a table \[kafka\]"):
+        load_settings({"TOUCHLINE_KAFKA__PARTITIONS": "3"}, file)
+
+
+def test_other_variables_are_none_of_our_business(file: Path) -> None:
+    assert load_settings({"TOUCHLINER": "1", "PATH": "/bin"}, file) == load_settings({}, file)
+
+
+def test_a_password_shows_in_no_repr(file: Path) -> None:
+    settings = load_settings({"TOUCHLINE_CLICKHOUSE__PASSWORD": "hunter2"}, file)
+    assert settings.clickhouse.password.get_secret_value() == "hunter2"
+    assert "hunter2" not in repr(settings) + str(settings) + settings.model_dump_json()
+
+
+def test_a_password_in_the_url_is_refused_and_not_repeated(file: Path) -> None:
+    with pytest.raises(SettingsError, match=r"TOUCHLINE_CLICKHOUSE__PASSWORD") as caught:
+        load_settings({"TOUCHLINE_CLICKHOUSE__URL": "clickhouse://ann:hunter2@db:9000"}, file)
+    assert "hunter2" not in str(caught.value)
+
+
+def test_settings_cannot_be_changed_after_they_were_read(file: Path) -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        load_settings({}, file).kafka.partitions = 1  # type: ignore[misc]

@@ -63,7 +63,10 @@ class _Comparison:
             )
             return
         yield from self._unknown(old, new, path)
-        yield from _types(old, new, path)
+        other_type = list(_types(old, new, path))
+        if other_type:
+            yield from other_type
+            return
         yield from _values(old, new, path)
         yield from _bounds(old, new, path)
         yield from self._properties(old, new, path)
@@ -71,8 +74,8 @@ class _Comparison:
         if _branches(new):
             if not _branches(old):
                 yield f"{_at(path)}: a new condition across its fields"
-            else:
-                yield from self._branches(_branches(old), _branches(new), path)
+            elif list(self._branches(_branches(old), _branches(new), path)):
+                yield f"{_at(path)}: the condition across its fields became stricter"
 
     def _branches(self, old: list[Schema], new: list[Schema], path: str) -> Iterator[str]:
         """Each old alternative must be inside a new one; else the nearest one says what is missing."""

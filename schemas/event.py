@@ -434,6 +434,8 @@ class OnlineFields(Event):
 class OnlineActivity(OnlineFields):
     """What a customer does, or what happens to an order, on the site or in the app."""
 
+    model_config = ConfigDict(title="An online activity")
+
     type: OnlineActivityType
     """What happened."""
     action: Id | None = None
@@ -442,6 +444,8 @@ class OnlineActivity(OnlineFields):
 
 class CaseUpdate(OnlineFields):
     """A step inside the company on a case: never a contact and never an answer."""
+
+    model_config = ConfigDict(title="A case update")
 
     type: Literal["case_update"]
     """What happened."""

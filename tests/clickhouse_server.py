@@ -88,7 +88,14 @@ class Database:
         """Another connection."""
         return connect(self.target)
 
+    def empty(self) -> None:
+        """Remove every row that the pipeline has written."""
+        for table in ("interactions_raw", "journeys_raw", "dead_letters_raw", "ledger_raw", "epochs_raw"):
+            self._client.execute(f"TRUNCATE TABLE {table}")
+
     def drop(self) -> None:
         """Remove the database and disconnect."""
-        self._client.execute(f"DROP DATABASE IF EXISTS `{self.target.database}` SYNC")
         self._client.disconnect()
+        server = connect(self.target, database="")
+        server.execute(f"DROP DATABASE IF EXISTS `{self.target.database}` SYNC")
+        server.disconnect()

@@ -41,11 +41,16 @@ class Unavailable(Exception):
 
 @dataclass
 class Batch:
-    """Consecutive records of one partition, read in one generation of the consumer group."""
+    """Consecutive records of one partition, read in one generation of the consumer group.
+
+    `rebalances` is how many rebalances had begun when it was taken. `app.rebalancing` would not do: it is still set
+    while the first batches after a rebalance are delivered, and nobody would read those again.
+    """
 
     app: AppT
     tp: TP
     generation: int
+    rebalances: int
     events: list[EventT] = field(default_factory=list)
     records: list[ConsumerRecord] = field(default_factory=list)
 
@@ -56,7 +61,8 @@ class Batch:
 
     def check(self) -> None:
         """Raise `Fenced` unless the partition is still ours; called before each side effect."""
-        if self.app.rebalancing or self.app.consumer_generation_id != self.generation:
+        app = self.app
+        if app.consumer_generation_id != self.generation or app.rebalancing_count != self.rebalances:
             raise Fenced(f"{self.tp.topic}/{self.tp.partition}")
 
     def acknowledge(self) -> None:
@@ -81,7 +87,7 @@ class Lanes:
         self._app = app
         self._handler = handler
         self._max_records = max_records
-        self._waiting: dict[TP, deque[EventT]] = {}
+        self._waiting: dict[TP, deque[tuple[int, EventT]]] = {}
         self._tasks: dict[TP, asyncio.Task[None]] = {}
         self.acknowledged = 0
         self.busy: set[TP] = set()
@@ -91,7 +97,7 @@ class Lanes:
         try:
             async for event in events:
                 tp = event.message.tp
-                self._waiting.setdefault(tp, deque()).append(event)
+                self._waiting.setdefault(tp, deque()).append((self._app.rebalancing_count, event))
                 if tp not in self._tasks:
                     self._tasks[tp] = asyncio.create_task(
                         self._lane(tp), name=f"lane {tp.topic}/{tp.partition}"
@@ -125,12 +131,17 @@ class Lanes:
 
     def _next_batch(self, tp: TP) -> Batch:
         waiting = self._waiting[tp]
-        batch = Batch(self._app, tp, waiting[0].message.generation_id)
-        while waiting and waiting[0].message.generation_id == batch.generation:
-            records = waiting[0].message.value
+        rebalances, first = waiting[0]
+        batch = Batch(self._app, tp, first.message.generation_id, rebalances)
+        while waiting:
+            taken, event = waiting[0]
+            records = event.message.value
+            if (taken, event.message.generation_id) != (rebalances, batch.generation):
+                break
             if batch.records and len(batch.records) + len(records) > self._max_records:
                 break
-            batch.events.append(waiting.popleft())
+            waiting.popleft()
+            batch.events.append(event)
             batch.records.extend(records)
         return batch
 

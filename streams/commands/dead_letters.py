@@ -120,7 +120,7 @@ def resend(chosen: Filter, everything: bool, dry_run: bool, as_json: bool) -> No
     else:
         verb = "would be sent" if dry_run else "sent"
         click.echo(
-            f"{outcome.sent:,} {verb}, {outcome.skipped:,} skipped (no raw topic), {outcome.failed:,} failed"
+            f"{outcome.sent:,} {verb}, {outcome.skipped:,} skipped (no raw topic, or empty), {outcome.failed:,} failed"
         )
     if outcome.failed:
         raise CommandFailed(

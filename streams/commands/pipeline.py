@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import FrameType
+from typing import Literal
 
 import click
 
@@ -97,7 +98,7 @@ def _broker(
     supervisor: Supervisor,
     serving: list[RunningProcess],
     say: Say,
-) -> tuple[str, str, str | None]:
+) -> tuple[Literal["kafka", "mock", "external"], str, str | None]:
     external = broker if broker not in (None, "kafka", "mock") else None
     if broker is None:
         external = settings.kafka.bootstrap

@@ -102,7 +102,9 @@ def balance_of(rows: Sequence[Sequence[Any]]) -> Balance:
 def read_balance(client: Any) -> Balance:
     """Read the ledger through a connected client."""
     return balance_of(
-        client.execute(f"SELECT {', '.join(COLUMNS)} FROM reconciliation ORDER BY topic, partition, incarnation")
+        client.execute(
+            f"SELECT {', '.join(COLUMNS)} FROM reconciliation ORDER BY topic, partition, incarnation"
+        )
     )
 
 

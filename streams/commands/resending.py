@@ -26,8 +26,8 @@ class Resent(NamedTuple):
 def resend_all(target: Any, bootstrap: str | None, prefix: str, chosen: Filter) -> Resent:
     """Publish what `chosen` names from ClickHouse to the raw topics; with `bootstrap` None only count.
 
-    A letter goes to the partition it came from when that still exists, so that the order on it is kept.
-    Skipped are letters that did not come from a raw topic of this prefix.
+    A letter goes to the partition it came from when that still exists, so that the order on it is kept. Skipped are
+    letters that did not come from a raw topic of this prefix, and those of neither key nor value.
     """
     topics = {topic.full_name(prefix) for topic in RAW.values()}
     total = sent = skipped = failed = 0
@@ -36,7 +36,7 @@ def resend_all(target: Any, bootstrap: str | None, prefix: str, chosen: Filter) 
     try:
         for reject in find_all(target, chosen):
             total += 1
-            if reject.topic not in topics:
+            if reject.topic not in topics or _empty(reject):
                 skipped += 1
             elif producer is None:
                 sent += 1
@@ -52,6 +52,11 @@ def resend_all(target: Any, bootstrap: str | None, prefix: str, chosen: Filter) 
         if producer is not None:
             producer.close(timeout=DELIVERY_SECONDS)
     return Resent(total, sent, skipped, failed)
+
+
+def _empty(reject: Reject) -> bool:
+    """A record of no key and no value can never validate, and the client refuses to send one."""
+    return reject.key is None and reject.value is None
 
 
 def _producer(bootstrap: str) -> KafkaProducer:

@@ -11,7 +11,7 @@ from streams.core.arrivals import Applied, apply_arrivals
 from streams.core.journeys import evaluate, held_counts, journey_id_of
 from streams.core.policy import JourneyPolicy
 from streams.core.retention import dormant_at, retain
-from streams.core.state import CustomerState, pack_steps
+from streams.core.state import CustomerState, marks_of, pack_steps
 from streams.core.timeline import Identity, Timeline
 
 
@@ -46,6 +46,8 @@ def advance_customer(
       emitted it;
     - after an interaction left its place, all of the customer's rows are written again.
     """
+    if not arrivals and (before is None or before.due is None or now < before.due):
+        return Advance((), (), (), (), before)
     applied = apply_arrivals(before, arrivals, policy)
     rows = [PlacedInteraction(interaction, None, True) for interaction in applied.beyond]
     is_due = before is not None and before.due is not None and now >= before.due
@@ -87,6 +89,7 @@ def advance_customer(
         len(kept.steps),
         pack_steps(kept.steps),
         tuple(kept.carried),
+        marks_of(kept.steps),
     )
     return Advance(rows, emitted, retracted, applied.superseded, state, len(applied.beyond), kept.folded)
 
@@ -102,7 +105,7 @@ def _place(applied: Applied, journeys: Sequence[Journey], rows: list[PlacedInter
     """Append the rows of arrivals that are on the timeline; the ids of the journeys that they are in."""
     starts = [journey.started_at for journey in journeys]
     touched: set[str] = set()
-    for interaction in applied.placed.values():
+    for interaction in (*applied.aside, *applied.placed.values()):
         journey_id = journeys[bisect_right(starts, interaction.occurred_at) - 1].journey_id
         rows.append(PlacedInteraction(interaction, journey_id))
         touched.add(journey_id)

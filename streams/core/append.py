@@ -6,12 +6,12 @@ byte (a law in tests/properties); whenever that is not plain to see, `append` de
 """
 
 from schemas.interaction import Interaction, Micros
-from schemas.records import PlacedInteraction
+from schemas.records import Journey, PlacedInteraction
 from streams.core.advance import Advance
-from streams.core.journeys import add_up
+from streams.core.journeys import add_up, lengthen
 from streams.core.policy import JourneyPolicy
 from streams.core.retention import dormant_at
-from streams.core.state import CustomerState, encode_step, packed_identity
+from streams.core.state import CustomerState, encode_step, identity_mark
 from streams.core.timeline import step_of
 
 
@@ -25,15 +25,17 @@ def append(
     """
     occurred_at = arrival.occurred_at
     gap = policy.gap
+    mark = identity_mark(arrival.source, arrival.id)
     if before is None:
         step = step_of(arrival)
         journey = add_up(customer, None, (step,), now, policy)
-        journeys = (journey,)
+        journeys: tuple[Journey, ...] = (journey,)
         clock = now
         floor = None
         held = 1
         packed = encode_step(step)
-        carried = ()
+        marks = mark
+        carried: tuple[Journey, ...] = ()
     else:
         journeys = before.journeys
         held = before.held + 1
@@ -48,19 +50,20 @@ def append(
             or held > policy.max_interactions
             or before.basis != policy.basis
             or journeys[0].ended_at < occurred_at - policy.horizon - gap
-            or packed_identity(arrival.source, arrival.id) in before.packed
+            or mark in before.marks
         ):
             return None
         step = step_of(arrival)
         floor = before.floor
         packed = before.packed + encode_step(step)
         carried = before.carried
+        marks = before.marks + mark
         last = journeys[-1]
         if occurred_at - last.ended_at > gap:
             journey = add_up(customer, None, (step,), clock, policy)
             journeys = (*journeys, journey)
         else:
-            journey = add_up(customer, last, (step,), clock, policy)
+            journey = lengthen(last, step, clock, policy)
             journeys = (*journeys[:-1], journey)
     for one in journeys:
         if not one.closed:
@@ -68,5 +71,7 @@ def append(
             break
     else:
         due = dormant_at(occurred_at, clock, policy)
-    state = CustomerState(due, occurred_at, clock, floor, policy.basis, journeys, held, packed, carried)
+    state = CustomerState(
+        due, occurred_at, clock, floor, policy.basis, journeys, held, packed, carried, marks
+    )
     return Advance((PlacedInteraction(arrival, journey.journey_id),), (journey,), (), (), state)

@@ -28,6 +28,8 @@ class Applied(NamedTuple):
     """Arrivals on the timeline whose rows are to be written: stored, replaced, or the very record once
     more.
     """
+    aside: list[Interaction]
+    """Arrivals that became final or were sealed before their identity came once more, as if new: rows, too."""
     beyond: list[Interaction]
     superseded: list[Coordinates]
     passing: list[Identity]
@@ -132,6 +134,7 @@ def apply_arrivals(
     line = _Line(state, policy, single=len(arrivals) == 1)
     known = {(step.source, step.id): step for step in line.steps}
     placed: dict[Identity, Interaction] = {}
+    aside: list[Interaction] = []
     beyond: list[Interaction] = []
     superseded: list[Coordinates] = []
     moved = changed = False
@@ -162,11 +165,9 @@ def apply_arrivals(
             beyond.append(arrival)
             continue
         changed = True
-        settled = placed.get(identity)
-        if (
-            settled is not None
-        ):  # its earlier revision is in a journey that is final; one row is left to this identity
-            superseded.append(coordinates_of(settled))
+        settled = placed.pop(identity, None)
+        if settled is not None:
+            aside.append(settled)
         step = step_of(arrival)
         line.insert(step)
         known[identity] = step
@@ -177,6 +178,7 @@ def apply_arrivals(
         line.floor,
         line.sealed,
         placed,
+        aside,
         beyond,
         superseded,
         line.passing,

@@ -75,14 +75,17 @@ def effort_seconds(interaction: Interaction) -> float | None:
 
     After-call work (`wrap_up_seconds`) is the company's time and does not count.
     """
-    total: float | None = None
-    for seconds in (
-        interaction.wait_seconds,
-        interaction.talk_seconds,
-        interaction.hold_seconds,
-        interaction.service_seconds,
-        interaction.duration_seconds,
-    ):
-        if seconds is not None:
-            total = seconds if total is None else total + seconds
+    total = interaction.wait_seconds
+    seconds = interaction.talk_seconds
+    if seconds is not None:
+        total = seconds if total is None else total + seconds
+    seconds = interaction.hold_seconds
+    if seconds is not None:
+        total = seconds if total is None else total + seconds
+    seconds = interaction.service_seconds
+    if seconds is not None:
+        total = seconds if total is None else total + seconds
+    seconds = interaction.duration_seconds
+    if seconds is not None:
+        total = seconds if total is None else total + seconds
     return total

@@ -20,6 +20,7 @@ __all__ = [
     "is_contact",
     "journey_id_of",
     "known_outcome",
+    "lengthen",
     "subjects_of",
 ]
 
@@ -162,6 +163,59 @@ def add_up(
         tuple(path),
         tuple(channels),
         tuple(sorted(subjects)) if subjects else (),
+        waited,
+        transfers,
+        effort,
+        resolved,
+        None if resolved is None else resolved and contacts == 1,
+        interactions - len(path),
+    )
+
+
+def lengthen(journey: Journey, step: Step, now: Micros, policy: JourneyPolicy) -> Journey:
+    """`add_up(journey.customer, journey, (step,), now, policy)`, for one later step and therefore cheap."""
+    ended_at = step.occurred_at
+    traits = step.traits
+    channel = CHANNELS[traits & CHANNEL_BITS]
+    path = (*journey.path, channel)
+    if len(path) > policy.max_interactions:
+        path = path[1:]
+    channels = journey.channels
+    if channel not in channels:
+        channels = (*channels, channel)
+    subjects = journey.subjects
+    for subject in step.subjects:
+        if subject not in subjects:
+            subjects = tuple(sorted({*subjects, *step.subjects}))
+            break
+    waited = journey.wait_seconds
+    effort = journey.effort_seconds
+    if step.effort_seconds is not None:
+        effort = step.effort_seconds if effort is None else effort + step.effort_seconds
+        if step.wait_seconds is not None:
+            waited = step.wait_seconds if waited is None else waited + step.wait_seconds
+    transfers = journey.transfers
+    if step.transfers is not None:
+        transfers = step.transfers if transfers is None else transfers + step.transfers
+    contacts = journey.contacts
+    resolved = journey.resolved
+    if traits > CHANNEL_BITS:
+        if traits & CONTACT:
+            contacts += 1
+        if traits > CONTACT | CHANNEL_BITS:
+            resolved = traits & RESOLVED != 0
+    interactions = journey.interactions + 1
+    return Journey(
+        journey.journey_id,
+        journey.customer,
+        journey.started_at,
+        ended_at,
+        now - ended_at > policy.gap,
+        interactions,
+        contacts,
+        path,
+        channels,
+        subjects,
         waited,
         transfers,
         effort,

@@ -6,6 +6,7 @@ Fields have a position: a new one is appended at the end, with a default, and ol
 """
 
 from collections.abc import Iterable
+from zlib import crc32
 
 import msgspec
 
@@ -36,6 +37,8 @@ class CustomerState(msgspec.Struct, frozen=True, array_like=True, gc=False):
     packed: bytes = b""
     """The steps in the timeline's order, encoded one behind the other: appending one opens none of them."""
     carried: tuple[Journey, ...] = ()
+    marks: bytes = b""
+    """`identity_mark` of every held step, in no order: an arrival whose mark is not among them is not held."""
 
     def steps(self) -> list[Step]:
         """The held steps."""
@@ -84,6 +87,11 @@ def unpack_steps(held: int, packed: bytes) -> list[Step]:
     return _steps_decoder.decode(b"\xdd" + held.to_bytes(4, "big") + packed)
 
 
-def packed_identity(source: str, id: str) -> bytes:  # noqa: A002 - the contract's own word
-    """Bytes that occur in `packed` if, but not only if, it holds interaction `(source, id)`."""
-    return _encoder.encode((source, id))[1:]
+def identity_mark(source: str, id: str) -> bytes:  # noqa: A002 - the contract's own word
+    """Four bytes of `(source, id)`; others may share them, so that a match has to be looked into."""
+    return crc32(f"{source}\x1f{id}".encode()).to_bytes(4, "big")
+
+
+def marks_of(steps: Iterable[Step]) -> bytes:
+    """The marks of steps, as `CustomerState.marks` has them."""
+    return b"".join([identity_mark(step.source, step.id) for step in steps])

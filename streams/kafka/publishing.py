@@ -5,7 +5,7 @@ sending a simulation at a steady rate see `streams.kafka.event_publisher`.
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO, Final, NamedTuple, get_args
 
@@ -16,13 +16,16 @@ from kafka.errors import KafkaError, KafkaTimeoutError
 from schemas.codec import Decoder, Rejected
 from schemas.interaction import Micros
 from schemas.vocabulary import Channel
-from streams.kafka.admin import PROTOCOL
+from streams.kafka.admin import PROTOCOL, broker_admin
 
 MOST_IN_FLIGHT: Final = 20_000
 """Lines handed to the client and not yet acknowledged; reading waits when there are so many."""
 
 DELIVERY_SECONDS: Final = 30.0
 """How long the broker may take to acknowledge a line."""
+
+SILENCE_SECONDS: Final = 15.0
+"""How long to wait for metadata, or for room in the client's buffer, before the broker counts as away."""
 
 _CHANNELS: Final[tuple[Channel, ...]] = get_args(Channel)
 
@@ -85,6 +88,12 @@ def _ignore(rejection: Rejection) -> None:
     """What happens to rejections that nobody asked for."""
 
 
+def topics_on_broker(bootstrap: str) -> Collection[str]:
+    """The names of all topics; raises `BrokerUnreachable`."""
+    with broker_admin(bootstrap) as admin:
+        return {topic["name"] for topic in admin.describe_topics()}
+
+
 class LinePublisher:
     """Validates lines and publishes them to their channel's topic, with `acks=all`.
 
@@ -106,6 +115,8 @@ class LinePublisher:
         channel: Channel | None = None,
         allow_invalid: bool = False,
         on_rejected: Callable[[Rejection], None] = _ignore,
+        silence: float = SILENCE_SECONDS,
+        topics_on: Callable[[str], Collection[str]] = topics_on_broker,
         producer: Callable[..., Any] = KafkaProducer,
     ):
         self._bootstrap = bootstrap
@@ -115,6 +126,8 @@ class LinePublisher:
         self._channel = channel
         self._allow_invalid = allow_invalid
         self._on_rejected = on_rejected
+        self._silence = silence
+        self._topics_on = topics_on
         self._make_producer = producer
         self._in_flight: deque[tuple[Line, Any]] = deque()
         self._read = self._published = self._rejected = self._undelivered = 0
@@ -122,8 +135,10 @@ class LinePublisher:
     def publish(self, lines: Iterable[Line]) -> PublishReport:
         """Publish all lines and wait until each is acknowledged.
 
-        Raises `BrokerSilent` when no broker answers, `TopicMissing` when a topic does not exist.
+        Raises `BrokerUnreachable` when no broker answers, `TopicMissing` when a topic does not exist, and
+        `BrokerSilent` when the broker goes away while lines are being sent.
         """
+        topics = self._existing_topics()
         try:
             producer = self._make_producer(
                 bootstrap_servers=self._bootstrap.split(","),
@@ -131,16 +146,14 @@ class LinePublisher:
                 acks="all",
                 linger_ms=20,
                 batch_size=256 * 1024,
-                max_block_ms=int(DELIVERY_SECONDS * 1000),
+                max_block_ms=int(self._silence * 1000),
                 delivery_timeout_ms=int(DELIVERY_SECONDS * 1000),
                 request_timeout_ms=int(DELIVERY_SECONDS * 1000 / 2),
                 max_request_size=4 * 1024 * 1024,
-                allow_auto_create_topics=False,
             )
         except KafkaError as error:
-            raise BrokerSilent(f"no broker answers at {self._bootstrap}: {error}") from error
+            raise BrokerSilent(f"the broker at {self._bootstrap} cannot be used: {error}") from error
         try:
-            topics = self._existing_topics(producer)
             for line in lines:
                 self._read += 1
                 self._publish_one(producer, topics, line)
@@ -150,19 +163,19 @@ class LinePublisher:
             while self._in_flight:
                 self._settle(*self._in_flight.popleft())
         except KafkaTimeoutError as error:
-            raise BrokerSilent(
-                f"the broker at {self._bootstrap} stopped answering after {self._published} lines: {error}"
-            ) from error
+            when = f"stopped answering after {self._published} lines"
+            raise BrokerSilent(f"the broker at {self._bootstrap} {when}: {error}") from error
         finally:
             producer.close(timeout=5)
         return PublishReport(self._read, self._published, self._rejected, self._undelivered)
 
-    def _existing_topics(self, producer: Any) -> dict[Channel, str]:
-        """Look before sending: a missing topic would otherwise cost a timeout for every line."""
+    def _existing_topics(self) -> dict[Channel, str]:
+        """Look before sending: asking for a missing topic could create it, with any number of partitions."""
         channels: Sequence[Channel] = (self._channel,) if self._channel else _CHANNELS
         topics = {channel: self._topic_of(channel) for channel in channels}
+        existing = self._topics_on(self._bootstrap)
         for topic in topics.values():
-            if not producer.partitions_for(topic):
+            if topic not in existing:
                 raise TopicMissing(f"the topic {topic} does not exist on {self._bootstrap}")
         return topics
 

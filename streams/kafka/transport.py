@@ -14,15 +14,19 @@ Differences from the stock consumer, each with its reason:
 """
 
 import asyncio
+import logging
 from collections import defaultdict
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer
+from aiokafka.errors import KafkaError
 from aiokafka.structs import ConsumerRecord
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
 from schemas.interaction import Micros
+
+log = logging.getLogger(__name__)
 
 FETCH_WAIT_MS = 200
 """How long the broker may hold a fetch that has nothing to return."""
@@ -108,7 +112,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
                 records, active = await self._wait_next_records(0.5)
                 generation = self.app.consumer_generation_id
                 if not self.flow_active:
-                    await self.perform_seek()
+                    await self._seek_back()
                 elif records:
                     await self._deliver(records, active or set(), generation)
                 await asyncio.sleep(0)
@@ -118,6 +122,13 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
         except asyncio.CancelledError:
             if not self.app.should_stop:
                 raise
+
+    async def _seek_back(self) -> None:
+        """Fetched while the flow was stopped: read it again. The end of the rebalance seeks once more."""
+        try:
+            await self.perform_seek()
+        except KafkaError as error:  # the assignment is changing under our feet
+            log.info("not sought back: %r", error)
 
     async def _deliver(self, fetched: dict[TP, Records], active: set[TP], generation: int) -> None:
         for partition, records in fetched.items():

@@ -64,7 +64,7 @@ def buys_online(story: Story) -> None:
 def pays_the_bill(story: Story) -> None:
     """Looks at the bill online and pays it."""
     session = story.ref("S")
-    story.pages(session, "/login", "/bills")
+    story.pages(session, "/login", "/bills", "/bills/last")
     bill = story.about("billing.payment")
     story.click("self_service", bill, session_id=session, action="pay", target="/bills/pay", success=True)
     charged = {"charged": story.money(story.price), "currency": "EUR"}
@@ -74,10 +74,12 @@ def pays_the_bill(story: Story) -> None:
 def asks_on_the_phone(story: Story) -> None:
     """One question, one call, solved; perhaps a short survey."""
     story.until_awake()
-    if story.chance(0.4):
-        story.pages(story.ref("S"), "/help", "/contact")
+    if story.chance(0.7):
+        story.pages(story.ref("S"), "/", "/help", "/contact")
     question = story.about(*_QUESTIONS, case=True)
     story.call(question, "resolved", text=story.say("note"), sentiment=story.draw(-0.2, 0.9))
+    if story.chance(0.4):
+        story.sms(question, story.slots["amount"])
     if story.chance(0.35):
         value = 4 + int(story.rng.random() * 2)
         story.click("survey", question, rating={"scale": "csat5", "value": value, "resolved": True})
@@ -87,6 +89,7 @@ def asks_by_mail(story: Story) -> None:
     """A letter that is answered the same working day."""
     question = story.about(*_QUESTIONS)
     thread = story.ref("M")
+    story.pages(story.ref("S"), "/help", "/contact")
     asked = story.write(question, thread, _situation(question))
     story.work(0.2, 6)
     story.reply(question, thread, asked, "resolved")
@@ -96,9 +99,16 @@ def asks_by_mail(story: Story) -> None:
 
 
 def visits_the_office(story: Story) -> None:
-    """Goes to the office, is served well."""
-    story.until_open()
+    """Books online, goes to the office, is served well."""
     matter = story.about("contract.data", "contract.renewal", "device.repair", "billing.cash")
+    session = story.ref("S")
+    story.pages(session, "/offices", f"/offices/{story.person.office}")
+    if story.chance(0.6):
+        story.click(
+            "self_service", matter, session_id=session, action="book", target="/offices", success=True
+        )
+    story.pause(1, 40)
+    story.until_open()
     story.visit(matter, "resolved", treatment="professional")
     if story.chance(0.4):
         story.feedback(matter, rating={"scale": "csat5", "value": 5}, text=story.say("praise"))

@@ -1,5 +1,6 @@
 """The generated documents: committed as generated, valid by their own rules, complete."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,16 @@ import yaml
 
 from schemas import topics
 from schemas.dead_letters import HEADERS
-from schemas.documents import FOLDER, asyncapi, dead_letter_header_schema, drifted, event_schemas, main, write
+from schemas.documents import (
+    FOLDER,
+    ROOT,
+    asyncapi,
+    dead_letter_header_schema,
+    drifted,
+    event_schemas,
+    main,
+    write,
+)
 from schemas.event import personal_fields
 from schemas.vocabulary import CHANNELS
 
@@ -21,13 +31,13 @@ def test_the_committed_documents_are_what_the_models_say() -> None:
 def test_a_drifted_a_missing_and_a_stale_file_are_named(tmp_path: Path) -> None:
     write(tmp_path)
     assert drifted(tmp_path) == []
-    (tmp_path / "json" / "phone.json").write_text("{}", encoding="utf-8")
-    (tmp_path / "json" / "email.json").unlink()
-    (tmp_path / "json" / "fax.json").write_text("{}", encoding="utf-8")
+    (tmp_path / "schemas" / "json" / "phone.json").write_text("{}", encoding="utf-8")
+    (tmp_path / "schemas" / "json" / "email.json").unlink()
+    (tmp_path / "schemas" / "json" / "fax.json").write_text("{}", encoding="utf-8")
     assert drifted(tmp_path) == [
-        f"{tmp_path}/json/phone.json: differs from the models",
-        f"{tmp_path}/json/email.json: missing",
-        f"{tmp_path}/json/fax.json: no model has it",
+        f"{tmp_path}/schemas/json/phone.json: differs from the models",
+        f"{tmp_path}/schemas/json/email.json: missing",
+        f"{tmp_path}/schemas/json/fax.json: no model has it",
     ]
     write(tmp_path)
     assert drifted(tmp_path) == []
@@ -65,6 +75,15 @@ def _objects(node: Any) -> list[dict[str, Any]]:
         for item in node:
             found += _objects(item)
     return found
+
+
+def test_the_page_for_people_lists_every_field_and_its_example_is_valid() -> None:
+    page = (ROOT / "docs" / "events.md").read_text(encoding="utf-8")
+    for schema in event_schemas().values():
+        for model in _objects(schema):
+            assert [name for name in model["properties"] if f"| `{name}` |" not in page] == []
+    example = page.split("```json\n")[1].split("```")[0]
+    jsonschema.Draft202012Validator(event_schemas()["event"]).validate(json.loads(example))
 
 
 def test_the_tag_of_personal_data_stands_in_the_schema() -> None:

@@ -29,7 +29,22 @@ def blank_clickhouse(clickhouse_server: EmbeddedClickHouse) -> Iterator[Database
 
 
 @pytest.fixture
-def clickhouse(blank_clickhouse: Database) -> Database:
-    """A fresh database with every migration applied."""
+def own_clickhouse(blank_clickhouse: Database) -> Database:
+    """A database of the test's own with every migration applied, for tests that touch the schema."""
     migrate(blank_clickhouse.target)
     return blank_clickhouse
+
+
+@pytest.fixture(scope="session")
+def _migrated_clickhouse(clickhouse_server: EmbeddedClickHouse) -> Iterator[Database]:
+    database = Database(clickhouse_server.target("test_shared"))
+    migrate(database.target)
+    yield database
+    database.drop()
+
+
+@pytest.fixture
+def clickhouse(_migrated_clickhouse: Database) -> Database:
+    """A database with every migration applied and no row in it (one for all, emptied for each test)."""
+    _migrated_clickhouse.empty()
+    return _migrated_clickhouse

@@ -23,6 +23,7 @@ PROMISED = {
     "ledger": "topic partition incarnation offset_from offset_to received stored superseded dead",
     "reconciliation": "topic partition incarnation received stored superseded dead missing surplus balanced",
 }
+ONE_LINE = "SETTINGS print_pretty_type_names = 0"
 
 
 def columns_of(database: Database, table: str) -> dict[str, str]:
@@ -42,24 +43,26 @@ def test_a_blank_server_lacks_every_migration_and_then_none(blank_clickhouse: Da
 
 
 def test_an_edited_file_is_refused_by_its_name(
-    clickhouse: Database, monkeypatch: pytest.MonkeyPatch
+    own_clickhouse: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     edited = [m._replace(checksum="0" * 64) if m.number == 3 else m for m in available()]
     monkeypatch.setattr(migrations, "available", lambda: edited)
     with pytest.raises(MigrationRefused, match=r"0003_journeys\.sql was edited"):
-        migrate(clickhouse.target)
+        migrate(own_clickhouse.target)
 
 
-def test_a_database_newer_than_the_code_is_refused(clickhouse: Database) -> None:
-    clickhouse.rows("INSERT INTO schema_migrations (number, name, checksum) SELECT 9999, '9999_later.sql', ''")
+def test_a_database_newer_than_the_code_is_refused(own_clickhouse: Database) -> None:
+    own_clickhouse.rows(
+        "INSERT INTO schema_migrations (number, name, checksum) SELECT 9999, '9999_later.sql', ''"
+    )
     with pytest.raises(MigrationRefused, match=r"9999_later\.sql.*upgrade Touchline"):
-        pending(clickhouse.target)
+        pending(own_clickhouse.target)
 
 
-def test_a_migration_that_was_interrupted_is_applied_again(clickhouse: Database) -> None:
+def test_a_migration_that_was_interrupted_is_applied_again(own_clickhouse: Database) -> None:
     """Everything was created, the ledger says nothing: as after a kill before the entry was written."""
-    clickhouse.rows("TRUNCATE TABLE schema_migrations")
-    assert migrate(clickhouse.target) == available()
+    own_clickhouse.rows("TRUNCATE TABLE schema_migrations")
+    assert migrate(own_clickhouse.target) == available()
 
 
 def test_two_migrations_at_once_do_no_harm(blank_clickhouse: Database) -> None:
@@ -110,12 +113,15 @@ def test_a_view_has_the_columns_that_others_rely_on(clickhouse: Database, view: 
 @pytest.mark.parametrize("view", PROMISED)
 def test_a_view_yields_the_types_that_it_declares(clickhouse: Database, view: str) -> None:
     declared = columns_of(clickhouse, view)
-    yielded = {name: kind for name, kind, *_ in clickhouse.rows(f"DESCRIBE (SELECT * FROM {view})")}
+    yielded = {
+        name: kind for name, kind, *_ in clickhouse.rows(f"DESCRIBE (SELECT * FROM {view}) {ONE_LINE}")
+    }
     assert yielded == declared
     body = clickhouse.row(
-        "SELECT as_select FROM system.tables WHERE database = currentDatabase() AND name = %(view)s", view=view
+        "SELECT as_select FROM system.tables WHERE database = currentDatabase() AND name = %(view)s",
+        view=view,
     )
-    computed = {name: kind for name, kind, *_ in clickhouse.rows(f"DESCRIBE ({body[0]})")}
+    computed = {name: kind for name, kind, *_ in clickhouse.rows(f"DESCRIBE ({body[0]}) {ONE_LINE}")}
     assert computed == declared, "a conversion would keep filters from the indexes"
 
 

@@ -66,7 +66,10 @@ def everything(database: Database) -> dict[str, list[tuple[object, ...]]]:
 
 
 def whole_batch() -> SinkBatch:
-    calls = [call(f"2026-03-01T1{n}:00Z", by=ANN, at_offset=n, topic="touchline.phone") for n in range(4)]
+    calls = [
+        call(f"2026-03-01T1{n}:00Z", by=ANN, topic="touchline.phone", partition=3, at_offset=n)
+        for n in range(4)
+    ]
     return SinkBatch(
         version=100,
         interactions=placed(*calls),
@@ -118,7 +121,10 @@ def test_a_higher_revision_wins_over_any_version(writer: ClickHouseWriter, click
     corrected = call("2026-03-09T10:00Z", by=BOB, id="c1", revision=2**64 - 1)
     writer.write_sync(SinkBatch(version=100, interactions=placed(corrected)))
     writer.write_sync(SinkBatch(version=2**63, interactions=placed(first)))
-    assert clickhouse.row("SELECT customer, toDate(occurred_at)::String FROM interactions") == (BOB, "2026-03-09")
+    assert clickhouse.row("SELECT customer, toDate(occurred_at)::String FROM interactions") == (
+        BOB,
+        "2026-03-09",
+    )
     assert clickhouse.rows("SELECT id FROM interactions WHERE customer = 'crm:ann'") == []
     assert clickhouse.rows("SELECT id FROM interactions WHERE occurred_at < '2026-03-05'") == []
 
@@ -197,10 +203,14 @@ def test_two_lives_of_a_topic_are_told_apart(writer: ClickHouseWriter, clickhous
 async def test_concurrent_batches_share_their_inserts(clickhouse: Database) -> None:
     writer = ClickHouseWriter(clickhouse.target)
     try:
-        await asyncio.gather(*[
-            writer.write(SinkBatch(version=n, interactions=placed(call("2026-03-01T10:00Z", by=ANN, id=f"c{n}"))))
-            for n in range(200)
-        ])
+        await asyncio.gather(
+            *[
+                writer.write(
+                    SinkBatch(version=n, interactions=placed(call("2026-03-01T10:00Z", by=ANN, id=f"c{n}")))
+                )
+                for n in range(200)
+            ]
+        )
     finally:
         await writer.close()
     assert clickhouse.row("SELECT count() FROM interactions") == (200,)
@@ -258,4 +268,8 @@ def test_a_large_batch_of_every_channel_is_one_part(writer: ClickHouseWriter, cl
         for n in range(9_000)
     ]
     writer.write_sync(SinkBatch(version=1, interactions=placed(*many)))
-    assert clickhouse.row("SELECT count(), uniqExact(id), uniqExact(_part) FROM interactions_raw") == (9_000, 9_000, 1)
+    assert clickhouse.row("SELECT count(), uniqExact(id), uniqExact(_part) FROM interactions_raw") == (
+        9_000,
+        9_000,
+        1,
+    )

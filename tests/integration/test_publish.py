@@ -1,6 +1,8 @@
 """Publishing to a broker: files with kafka-python through the command, a simulation at a rate."""
 
+import io
 import json
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import islice
@@ -11,12 +13,14 @@ import pytest
 from click.testing import CliRunner, Result
 from kafka import KafkaConsumer, TopicPartition
 
+from schemas.codec import Decoder
 from schemas.topics import RAW
-from sinks.embedded.kafka.mock import MockBroker
-from streams.cli import main  # noqa: F401  (the command is loaded as the program loads it)
+from sinks.embedded.kafka.mock import MockBroker, create_topic
+from streams.commands.failures import CommandFailed
 from streams.commands.publish import publish
 from streams.kafka.admin import PROTOCOL
 from streams.kafka.event_publisher import EventPublisher
+from streams.kafka.publishing import BrokerSilent, LinePublisher, lines_of
 from streams.simulation import Simulation
 
 PARTITIONS = 3
@@ -33,7 +37,7 @@ def prefix(broker: MockBroker, request: pytest.FixtureRequest) -> str:
     """Topics of this test's own."""
     name = f"{request.node.name.replace('[', '-').replace(']', '')}."
     for topic in RAW.values():
-        broker.create_topic(topic.full_name(name), PARTITIONS)
+        create_topic(broker.control, topic.full_name(name), PARTITIONS)
     return name
 
 
@@ -160,3 +164,23 @@ def test_a_held_publisher_sends_nothing_until_it_may_and_stops_when_told(
     sent = publisher.run(events)
     assert asked > 3
     assert 100 <= sent == publisher.published < 100 + 2 * 500
+
+
+def test_a_missing_topic_is_said_at_once_with_what_to_do(broker: MockBroker) -> None:
+    result = run(broker, "nowhere.", "-", stdin=b"{}")
+    assert isinstance(result.exception, CommandFailed)
+    assert "nowhere.phone" in result.exception.reason
+    assert "touchline migrate" in result.exception.what_to_do
+
+
+def test_a_broker_that_falls_silent_is_an_error_that_names_it() -> None:
+    publisher = LinePublisher(
+        "127.0.0.1:1",
+        lambda channel: RAW[channel].full_name(),
+        Decoder("BG", 0, lambda _: None),
+        clock=lambda: time.time_ns() // 1_000,
+        silence=0.3,
+        topics_on=lambda _: {topic.full_name() for topic in RAW.values()},
+    )
+    with pytest.raises(BrokerSilent, match=r"127\.0\.0\.1:1 stopped answering after 0 lines"):
+        publisher.publish(lines_of("f", io.BytesIO(simulated_lines(1)[0])))

@@ -18,11 +18,13 @@ from hypothesis import strategies as st
 from schemas.interaction import Interaction, Micros
 from schemas.records import Coordinates, Journey
 from streams.core import advance
+from streams.core.advance import advance_customer
+from streams.core.append import append
 from streams.core.arrivals import Applied, apply_arrivals
 from streams.core.batch import BatchResult, advance_batch
 from streams.core.journeys import evaluate
 from streams.core.policy import JourneyPolicy
-from streams.core.state import decode_state
+from streams.core.state import CustomerState, decode_state, encode_state
 from streams.core.timeline import Step, Timeline, timeline_of
 from tests import builders
 
@@ -439,5 +441,42 @@ def test_a_wrong_gap_is_noticed(log: list[Interaction], data: st.DataObject) -> 
     assert (machine.tables.standing() == expected(log)) != exactly_a_gap
 
 
+def encoded(state: CustomerState | None) -> bytes | None:
+    return None if state is None else encode_state(state)
+
+
 def _steps(log: Sequence[Interaction], customer: str) -> Sequence[Step]:
     return timeline_of(customer, [one for one in log if one.customer == customer]).steps
+
+
+@given(
+    logs(),
+    st.integers(-30, 30),
+    st.sampled_from([POLICY, JourneyPolicy(gap=5, horizon=20, max_interactions=4)]),
+)
+def test_appending_gives_what_evaluating_the_whole_timeline_gives(
+    log: list[Interaction], shift: Micros, policy: JourneyPolicy
+) -> None:
+    mostly_in_order = sorted(log, key=lambda one: one.occurred_at // 8)
+    states: dict[str, CustomerState | None] = {}
+    for one, now in zip(mostly_in_order, clock_of(mostly_in_order, shift), strict=True):
+        if one.customer is None:
+            continue
+        before = states.get(one.customer)
+        whole = advance_customer(one.customer, before, [one], now, policy)
+        short = append(one.customer, before, one, now, policy)
+        if short is not None:
+            assert encoded(short.state) == encoded(whole.state)
+            assert short.state == whole.state
+            assert [list(part) for part in short[:4]] == [list(part) for part in whole[:4]]
+            assert short[5:] == whole[5:]
+        states[one.customer] = whole.state
+
+
+def test_a_customer_s_next_interaction_takes_the_short_way() -> None:
+    first, second = builders.call(100, "crm:ann"), builders.mail(108, "crm:ann")
+    begun = append("crm:ann", None, first, 0, POLICY)
+    assert begun is not None
+    lengthened = append("crm:ann", begun.state, second, 0, POLICY)
+    assert lengthened is not None
+    assert [journey.interactions for journey in lengthened.journeys] == [2]

@@ -154,12 +154,20 @@ def test_a_letter_is_sent_byte_for_byte_to_where_it_came_from(monkeypatch: pytes
     producer = Producer()
     assert resend(monkeypatch, [reject(b"\xff", partition=1)], producer) == Resent(1, 1, 0, 0)
     assert producer.sent == [
-        {"topic": "touchline.phone", "value": b"\xff", "key": b"k", "headers": [("h", b"\xff")], "partition": 1}
+        {
+            "topic": "touchline.phone",
+            "value": b"\xff",
+            "key": b"k",
+            "headers": [("h", b"\xff")],
+            "partition": 1,
+        }
     ]
     assert producer.closed
 
 
-def test_a_partition_that_is_no_more_leaves_the_choice_to_the_producer(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_partition_that_is_no_more_leaves_the_choice_to_the_producer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     producer = Producer()
     resend(monkeypatch, [reject(partition=2)], producer)
     assert producer.sent[0]["partition"] is None
@@ -171,6 +179,11 @@ def test_letters_of_no_raw_topic_are_skipped(topic: str, monkeypatch: pytest.Mon
     assert resend(monkeypatch, [reject(topic=topic), reject()], producer) == Resent(2, 1, 1, 0)
 
 
+def test_a_record_of_neither_key_nor_value_is_skipped(monkeypatch: pytest.MonkeyPatch) -> None:
+    letters = [reject(None, key=None), reject(None), reject(key=None)]
+    assert resend(monkeypatch, letters, Producer()) == Resent(3, 2, 1, 0)
+
+
 def test_what_is_not_delivered_is_counted_and_the_rest_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(resending, "IN_FLIGHT", 2)
     letters = [reject(str(number).encode()) for number in range(7)]
@@ -178,7 +191,9 @@ def test_what_is_not_delivered_is_counted_and_the_rest_is_sent(monkeypatch: pyte
     assert resend(monkeypatch, letters, producer) == Resent(chosen=7, sent=5, skipped=0, failed=2)
 
 
-def test_list_prints_one_json_array(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_list_prints_one_json_array(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     from contextlib import nullcontext
     from types import SimpleNamespace
 

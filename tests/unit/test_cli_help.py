@@ -10,7 +10,17 @@ from streams import cli
 from streams.commands.failures import CommandFailed, NotAsExpected
 from streams.settings import SettingsError
 
-HEAVY = ("pydantic", "kafka", "aiokafka", "faust", "clickhouse_driver", "chdb", "confluent_kafka", "aiohttp", "rich")
+HEAVY = (
+    "pydantic",
+    "kafka",
+    "aiokafka",
+    "faust",
+    "clickhouse_driver",
+    "chdb",
+    "confluent_kafka",
+    "aiohttp",
+    "rich",
+)
 
 
 @pytest.mark.parametrize("name", cli.ENTRIES)

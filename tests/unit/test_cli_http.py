@@ -45,7 +45,10 @@ class Server:
     @property
     def target(self) -> HttpTarget:
         return HttpTarget(
-            f"http://127.0.0.1:{self._server.server_address[1]}", user="анна", password="пароль:1", database="d"
+            f"http://127.0.0.1:{self._server.server_address[1]}",
+            user="анна",
+            password="пароль:1",
+            database="d",
         )
 
     def close(self) -> None:
@@ -174,7 +177,9 @@ def test_a_query_may_only_read_unless_told_otherwise(server: Server) -> None:
 
 
 def test_a_write_that_was_refused_says_how_to_allow_it(server: Server) -> None:
-    server.reply = refused(500, b"Code: 164. DB::Exception: Cannot execute query in readonly mode. (READONLY)")
+    server.reply = refused(
+        500, b"Code: 164. DB::Exception: Cannot execute query in readonly mode. (READONLY)"
+    )
     with pytest.raises(CommandFailed) as caught:
         copy(server.target, "INSERT", "CSV", BytesIO())
     assert caught.value.what_to_do == "add --write to change data"

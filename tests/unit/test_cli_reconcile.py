@@ -61,7 +61,7 @@ def ledger(monkeypatch: pytest.MonkeyPatch) -> "type[Ledger]":
 
     def install(*answers: Balance) -> Ledger:
         fake = Ledger(*answers)
-        monkeypatch.setattr(reconcile, "_client", lambda: nullcontext())
+        monkeypatch.setattr(reconcile, "_client", nullcontext)
         monkeypatch.setattr(reconcile, "read_balance", fake.read)
         monkeypatch.setattr(reconcile, "POLL_SECONDS", 0.0)
         return fake

@@ -53,7 +53,12 @@ def test_the_embedded_servers_that_run_are_found_and_announced(tmp_path: Path) -
 def test_configured_servers_win_over_running_ones_and_are_not_announced(tmp_path: Path) -> None:
     up_runs(tmp_path)
     found = locate(
-        settings_of(tmp_path, KAFKA__BOOTSTRAP="k:9", CLICKHOUSE__URL="clickhouse://ann@db:9", CLICKHOUSE__DATABASE="x")
+        settings_of(
+            tmp_path,
+            KAFKA__BOOTSTRAP="k:9",
+            CLICKHOUSE__URL="clickhouse://ann@db:9",
+            CLICKHOUSE__DATABASE="x",
+        )
     )
     assert found.bootstrap == "k:9"
     assert found.clickhouse is not None
@@ -92,9 +97,7 @@ def test_asking_for_another_kind_than_the_one_that_runs_is_told(tmp_path: Path) 
         ),
     ],
 )
-def test_the_http_address_is_configured_or_derived(
-    environ: dict[str, str], url: str, tmp_path: Path
-) -> None:
+def test_the_http_address_is_configured_or_derived(environ: dict[str, str], url: str, tmp_path: Path) -> None:
     assert http_target(settings_of(tmp_path, **environ).clickhouse).url == url
 
 

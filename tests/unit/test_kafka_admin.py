@@ -35,7 +35,9 @@ def test_another_number_of_partitions_is_a_difference_that_stops_workers() -> No
 def test_another_retention_is_a_difference_that_stops_nobody() -> None:
     changed = {**LAYOUT.topics()["t.phone"].config(), "retention.ms": "1"}
     found = compare(LAYOUT, as_wanted(phone=FoundTopic(8, changed)))
-    assert [(one.topic, one.what, one.found) for one in found.differences] == [("t.phone", "retention.ms", "1")]
+    assert [(one.topic, one.what, one.found) for one in found.differences] == [
+        ("t.phone", "retention.ms", "1")
+    ]
     assert not found.partitions_differ
 
 

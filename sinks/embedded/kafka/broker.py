@@ -8,6 +8,7 @@ machines.
 from __future__ import annotations
 
 import base64
+import fcntl
 import os
 import socket
 import subprocess
@@ -19,7 +20,7 @@ from types import TracebackType
 from kafka import KafkaAdminClient
 from kafka.errors import KafkaError
 
-from sinks.embedded.errors import ChildError
+from sinks.embedded.errors import ChildError, HomeInUseError
 from sinks.embedded.kafka.config import LOG4J2, server_properties
 from sinks.embedded.kafka.java import Java
 from sinks.embedded.ports import LOOPBACK, check_port_free, free_port
@@ -84,7 +85,7 @@ class KafkaBroker:
             f"-Dlog4j2.configurationFile={self._log4j2.as_uri()}",
             *jvm_flags,
         )
-        self._child = Child(
+        self.child = Child(
             "Kafka",
             runtime.command("kafka.Kafka", self._properties, flags=self._flags),
             log_file or directory / "kafka.log",
@@ -101,28 +102,32 @@ class KafkaBroker:
     def prepare(self) -> Child:
         """Make what the start needs (configuration, formatted storage) and return the child, not yet started.
 
-        Raises `PortTakenError`, or `ChildError` when the storage cannot be formatted.
+        Raises `PortTakenError`, `HomeInUseError`, or `ChildError` when the storage cannot be formatted.
         """
         check_port_free(LOOPBACK, self.port, "Kafka", setting=self._port_setting)
         self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         data = self.directory / "data"
+        if _locked(data / ".lock"):
+            raise HomeInUseError(
+                f"Another Kafka works in {self.directory}. Stop it, or choose another directory."
+            )
         self._properties.write_text(server_properties(self.port, free_port(), data))
         self._log4j2.write_text(LOG4J2)
         if not (data / "meta.properties").exists():
             self._format()
-        return self._child
+        return self.child
 
     def start(self) -> KafkaBroker:
         """Start the broker, wait until it answers a metadata request and return self.
 
-        Raises `PortTakenError` or `ChildError`.
+        Raises `PortTakenError`, `HomeInUseError` or `ChildError`.
         """
         self.prepare().start()
         return self
 
     def stop(self) -> int | None:
         """Stop the broker (SIGTERM; SIGKILL after 20 s) and return its exit status, 143 for a clean stop."""
-        return self._child.stop()
+        return self.child.stop()
 
     def __enter__(self) -> KafkaBroker:
         return self.start()
@@ -167,6 +172,22 @@ class KafkaBroker:
         finally:
             admin.close()
         return bool(cluster["brokers"]) and cluster["cluster_id"] == self.cluster_id
+
+
+def _locked(lock_file: Path) -> bool:
+    """Whether a Java process holds the lock (POSIX's) by which Kafka claims a data directory.
+
+    A second Kafka would notice too, but only after half a minute, and it leaves the first one without a
+    controller.
+    """
+    if not lock_file.exists():
+        return False
+    with lock_file.open("r+b") as handle:
+        try:
+            fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return True
+    return False
 
 
 def _new_cluster_id() -> str:

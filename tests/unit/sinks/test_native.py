@@ -111,7 +111,13 @@ def test_a_decimal_with_too_many_places_is_refused_not_rounded() -> None:
 
 @pytest.mark.parametrize(
     ("type_name", "value"),
-    [("UInt64", -1), ("UInt32", 2**32), ("Float64", "1"), ("String", None), ("Decimal(9, 2)", Decimal(10**8))],
+    [
+        ("UInt64", -1),
+        ("UInt32", 2**32),
+        ("Float64", "1"),
+        ("String", None),
+        ("Decimal(9, 2)", Decimal(10**8)),
+    ],
 )
 def test_a_value_that_does_not_fit_names_its_column(type_name: str, value: object) -> None:
     with pytest.raises(ValueError, match="column answer"):

@@ -1,0 +1,217 @@
+"""Replay: files of events through the same core, without Kafka, straight into ClickHouse.
+
+All of the input is read before anything is evaluated, so the order of the lines does not matter, not even beyond the
+horizon. Rows equal those of the live road but for coordinates: topic is the file's name, partition 0, offset the
+line's number from 0.
+"""
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO, NamedTuple, Protocol
+
+from schemas.codec import Decoder, Rejected
+from schemas.interaction import Interaction, Micros, decode_interaction, encode_interaction, routing_key
+from schemas.records import Coordinates, DeadLetter, SinkBatch
+from streams.core.batch import BatchResult, advance_batch
+from streams.core.policy import JourneyPolicy
+
+CHUNK = 5_000
+"""Lines, or interactions of whole customers, that are written at once."""
+
+IN_FLIGHT = 2
+"""Chunks that are being written while the next is computed."""
+
+
+class Source(NamedTuple):
+    """One file: what it is called in rows, and its bytes (seekable)."""
+
+    name: str
+    file: BinaryIO
+
+
+class Writer(Protocol):
+    """What replay needs of the sink."""
+
+    def write_sync(self, batch: SinkBatch) -> None:
+        """Block until every row is stored."""
+
+
+@dataclass
+class ReplayReport:
+    """What was read and what became of it."""
+
+    read: int = 0
+    stored: int = 0
+    superseded: int = 0
+    dead: int = 0
+    journeys: int = 0
+    customers: int = 0
+    until: Micros = 0
+    rejections: list[tuple[str, int, str]] = field(default_factory=list)
+    """The first dead lines: file, line number from 0, why."""
+
+
+SHOWN_REJECTIONS = 20
+
+
+def sources_named(paths: Sequence[Path]) -> list[str]:
+    """What each file is called in the rows: its name; its path as given where two files share a name."""
+    names = [path.name for path in paths]
+    return [name if names.count(name) == 1 else str(path) for name, path in zip(names, paths, strict=True)]
+
+
+def digest(sources: Iterable[Source]) -> int:
+    """63 bits that tell one input from another: the incarnation of its coordinates in the ledger."""
+    total = hashlib.blake2b(digest_size=8)
+    for source in sources:
+        total.update(source.name.encode() + b"\x00")
+        while part := source.file.read(1 << 20):
+            total.update(part)
+        source.file.seek(0)
+    return int.from_bytes(total.digest(), "big") >> 1
+
+
+class Replay:
+    """One run. `version` orders its rows against others': a later one wins."""
+
+    def __init__(
+        self, decoder: Decoder, policy: JourneyPolicy, writer: Writer, *, version: int, clock: Micros
+    ) -> None:
+        self._decoder = decoder
+        self._policy = policy
+        self._writer = writer
+        self._version = version
+        self._clock = clock
+        self._incarnation = 0
+        self._customers: dict[bytes, list[bytes]] = defaultdict(list)
+        self.report = ReplayReport()
+
+    def run(
+        self,
+        sources: Sequence[Source],
+        until: Micros | None,
+        on_bytes: Callable[[int], None] = lambda _: None,
+        on_customers: Callable[[int, int], None] = lambda _done, _all: None,
+    ) -> ReplayReport:
+        """Read everything, then evaluate every customer at `until` (None: the greatest `occurred_at` read).
+
+        `on_bytes` is told how many bytes were read more, `on_customers` how many customers of how many are done.
+        """
+        self._incarnation = digest(sources)
+        with ThreadPoolExecutor(1) as thread:
+            writing: list[Future[None]] = []
+            for batch in self._read(sources, until, on_bytes):
+                _submit(thread, writing, self._writer, batch)
+            now = self.report.until if until is None else until
+            self.report.until = now
+            for batch in self._evaluate(now, on_customers):
+                _submit(thread, writing, self._writer, batch)
+            for future in writing:
+                future.result()
+        return self.report
+
+    def _read(
+        self, sources: Sequence[Source], until: Micros | None, on_bytes: Callable[[int], None]
+    ) -> Iterator[SinkBatch]:
+        received: list[Coordinates] = []
+        letters: list[DeadLetter] = []
+        report, size = self.report, 0
+        clock = self._clock if until is None else max(self._clock, until)
+        for source in sources:
+            for number, line in enumerate(source.file):
+                size += len(line)
+                value = line.strip()
+                if not value:
+                    continue
+                report.read += 1
+                received.append(Coordinates(source.name, 0, number))
+                result = self._decoder.decode(value, (), source.name, 0, number, None, clock)
+                if isinstance(result, Rejected):
+                    letters.append(self._dead_letter(source.name, number, value, result))
+                else:
+                    report.until = max(report.until, result.occurred_at)
+                    self._customers[routing_key(result)].append(encode_interaction(result))
+                if len(received) >= CHUNK:
+                    on_bytes(size)
+                    yield self._reading_batch(received, letters)
+                    received, letters, size = [], [], 0
+        on_bytes(size)
+        yield self._reading_batch(received, letters)
+
+    def _reading_batch(self, received: list[Coordinates], letters: list[DeadLetter]) -> SinkBatch:
+        return SinkBatch(received=tuple(received), dead_letters=tuple(letters), incarnation=self._incarnation)
+
+    def _dead_letter(self, name: str, number: int, value: bytes, rejected: Rejected) -> DeadLetter:
+        self.report.dead += 1
+        if len(self.report.rejections) < SHOWN_REJECTIONS:
+            self.report.rejections.append((name, number, rejected.message))
+        return DeadLetter(
+            name, 0, number, None, value, (), rejected.stage, rejected.error, rejected.message, self._clock
+        )
+
+    def _evaluate(self, now: Micros, on_customers: Callable[[int, int], None]) -> Iterator[SinkBatch]:
+        total = len(self._customers)
+        chunk: list[Interaction] = []
+        superseded: list[Coordinates] = []
+        done = 0
+        for key in list(self._customers):
+            encoded = self._customers.pop(key)
+            current, replaced = newest_revisions(map(decode_interaction, encoded))
+            chunk.extend(sorted(current, key=lambda interaction: interaction.position))
+            superseded.extend(replaced)
+            done += 1
+            if len(chunk) >= CHUNK:
+                on_customers(done, total)
+                yield self._evaluated_batch(chunk, superseded, now)
+                chunk, superseded = [], []
+        on_customers(done, total)
+        yield self._evaluated_batch(chunk, superseded, now)
+
+    def _evaluated_batch(
+        self, interactions: list[Interaction], superseded: list[Coordinates], now: Micros
+    ) -> SinkBatch:
+        result: BatchResult = advance_batch(lambda _: None, interactions, (), now, self._policy)
+        report = self.report
+        report.stored += len(result.interactions)
+        report.superseded += len(superseded) + len(result.superseded)
+        report.journeys += len(result.journeys)
+        report.customers += len({i.customer for i in interactions if i.customer is not None})
+        return SinkBatch(
+            version=self._version,
+            interactions=tuple(result.interactions),
+            journeys=tuple(result.journeys),
+            superseded=(*superseded, *result.superseded),
+            incarnation=self._incarnation,
+        )
+
+
+def newest_revisions(interactions: Iterable[Interaction]) -> tuple[list[Interaction], list[Coordinates]]:
+    """The highest revision of each identity (the first of equal ones), and the coordinates of all others."""
+    newest: dict[tuple[str, str], Interaction] = {}
+    superseded: list[Coordinates] = []
+    for interaction in interactions:
+        held = newest.get(interaction.key)
+        if held is None or interaction.revision > held.revision:
+            newest[interaction.key] = interaction
+            loser = held
+        else:
+            loser = interaction
+        if loser is not None and _where(loser) != _where(newest[interaction.key]):
+            superseded.append(_where(loser))
+    return list(newest.values()), superseded
+
+
+def _where(interaction: Interaction) -> Coordinates:
+    return Coordinates(interaction.topic, interaction.partition, interaction.offset)
+
+
+def _submit(
+    thread: ThreadPoolExecutor, writing: list[Future[None]], writer: Writer, batch: SinkBatch
+) -> None:
+    while len(writing) >= IN_FLIGHT:
+        writing.pop(0).result()
+    writing.append(thread.submit(writer.write_sync, batch))

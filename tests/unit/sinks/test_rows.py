@@ -1,0 +1,71 @@
+"""The mapping of records to columns."""
+
+from datetime import date
+
+import msgspec
+
+from schemas.interaction import Interaction
+from schemas.records import DeadLetter, Journey, PlacedInteraction
+from sinks.clickhouse.rows import (
+    BLOCK_ROWS,
+    DEAD_LETTER_COLUMNS,
+    INTERACTION_COLUMNS,
+    JOURNEY_COLUMNS,
+    dead_letter_rows,
+    interaction_rows,
+    journey_rows,
+)
+from tests.builders import call, page_view
+
+
+def test_every_field_of_an_interaction_has_its_column() -> None:
+    it = msgspec.structs.replace(call("2026-03-01T10:00Z", by="crm:ann"), promise_due_on="2026-03-05")
+    rows = interaction_rows([(PlacedInteraction(it, "j1", True), 7)])
+    (block,) = rows.blocks
+    values = {name: column[0] for name, column in zip(rows.names, block, strict=True)}
+    assert values.pop("promise_due_on") == date(2026, 3, 5)
+    assert (values.pop("journey_id"), values.pop("beyond_horizon"), values.pop("version")) == ("j1", True, 7)
+    assert values == {name: getattr(it, name) for name in values}
+    assert set(values) == set(Interaction.__struct_fields__) - {"promise_due_on"}
+
+
+def test_a_block_holds_one_channel_and_keeps_the_order() -> None:
+    both = [(call, page_view)[n % 2](n, by="crm:ann", id=str(n)) for n in range(6)]
+    rows = interaction_rows([(PlacedInteraction(it, None), n) for n, it in enumerate(both)])
+    channel, version = INTERACTION_COLUMNS.index("channel"), INTERACTION_COLUMNS.index("version")
+    seen = [(set(block[channel]), tuple(block[version])) for block in rows.blocks]
+    assert seen == [({"phone"}, (0, 2, 4)), ({"online"}, (1, 3, 5))]
+
+
+def test_blocks_end_exactly_at_their_limit() -> None:
+    for count, sizes in ((0, []), (BLOCK_ROWS, [BLOCK_ROWS]), (BLOCK_ROWS + 1, [BLOCK_ROWS, 1])):
+        placed = [(PlacedInteraction(call(n, id=str(n)), None), 0) for n in range(count)]
+        rows = interaction_rows(placed)
+        assert rows.size == count
+        assert [len(block[0]) for block in rows.blocks] == sizes
+
+
+def test_a_retracted_journey_is_a_deletion_of_its_key() -> None:
+    open_one = Journey(
+        "j1", "crm:ann", 1, 2, False, 1, 1, ("phone",), ("phone",), (), None, None, None, None, None
+    )
+    closed_one = msgspec.structs.replace(open_one, journey_id="j2", closed=True, dropped=4)
+    rows = journey_rows([(open_one, 5), (closed_one, 5)], [("crm:ann", "j0", 6)])
+    (block,) = rows.blocks
+    chosen = [
+        JOURNEY_COLUMNS.index(name) for name in ("journey_id", "status", "dropped", "version", "is_deleted")
+    ]
+    assert list(zip(*(block[n] for n in chosen), strict=True)) == [
+        ("j1", "open", 0, 5, 0),
+        ("j2", "closed", 4, 5, 0),
+        ("j0", "closed", 0, 6, 1),
+    ]
+    assert block[JOURNEY_COLUMNS.index("customer")] == ("crm:ann",) * 3
+
+
+def test_a_dead_letter_row_is_the_letter_and_the_incarnation() -> None:
+    letter = DeadLetter("t", 1, 2, b"k", None, (("h", b"v"),), "decode", "not_json", "m", 3)
+    rows = dead_letter_rows([(letter, 9)])
+    (block,) = rows.blocks
+    assert [column[0] for column in block] == [*letter, 9]
+    assert len(DEAD_LETTER_COLUMNS) == len(block)

@@ -10,6 +10,7 @@ import argparse
 import json
 from collections.abc import Callable, Sequence
 from time import perf_counter
+from typing import Any
 
 from schemas.interaction import DAY, SECOND, Interaction
 from streams.core.batch import advance_batch
@@ -33,7 +34,7 @@ def interaction(customer: int, nth: int) -> Interaction:
     """The nth touchpoint of a customer: calls, mails, visits and page views in turn, 20 hours apart."""
     at = START + nth * 20 * 3600 * SECOND + customer
     name = f"C{customer:07d}"
-    common = {
+    common: dict[str, Any] = {
         "revision": 0,
         "occurred_at": at,
         "customer": f"crm:{name}",
@@ -106,9 +107,13 @@ def measure(customers: int, held: int, rounds: int) -> dict[str, float]:
 
 def main() -> None:
     """Measure and print JSON."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--customers", type=int, default=5_000)
-    parser.add_argument("--held", type=int, default=5, help="interactions a timeline holds before the one measured")
+    parser.add_argument(
+        "--held", type=int, default=5, help="interactions a timeline holds before the one measured"
+    )
     parser.add_argument("--rounds", type=int, default=7)
     options = parser.parse_args()
     print(json.dumps(measure(options.customers, options.held, options.rounds), indent=2))

@@ -55,7 +55,7 @@ class Decoder:
         self._future = future_micros
         self._customer_of = customer_of
 
-    def decode(  # noqa: PLR0917
+    def decode(
         self,
         value: bytes | None,
         headers: Sequence[tuple[str, bytes]],
@@ -79,7 +79,7 @@ class Decoder:
             return Rejected("validate", "invalid", explain(problem))
         return self._interaction(event, topic, partition, offset, received_at, now)
 
-    def _interaction(  # noqa: PLR0917
+    def _interaction(
         self, event: Any, topic: str, partition: int, offset: int, received_at: Micros | None, now: Micros
     ) -> Interaction | Rejected:
         """Flatten an event: a model, or a struct of the fast road, whose times and money may prove wrong

@@ -47,7 +47,7 @@ Normalised = tuple[Identifiers, tuple[str, ...]]
 
 
 class Claims(Protocol):
-    """What a source says of a customer: one attribute a kind, as in `schemas.event.Customer` and
+    """What a source says of a customer: one attribute a kind, as in `schemas.parts.Customer` and
     `Identifiers`.
     """
 

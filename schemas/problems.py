@@ -12,7 +12,8 @@ from typing import Any, Final, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from schemas.event import CURRENCY_PATTERN, MONEY_PATTERN, NO_CONTROLS, NO_NUL, REASON_PATTERN, AnyEvent
+from schemas.event import AnyEvent
+from schemas.values import CURRENCY_PATTERN, MONEY_PATTERN, NO_CONTROLS, NO_NUL, REASON_PATTERN
 
 MAX_PROBLEMS: Final = 8
 """Problems that one message spells out; the rest are counted."""

@@ -20,7 +20,8 @@ import msgspec
 from pydantic import BaseModel, StringConstraints
 from pydantic.fields import FieldInfo
 
-from schemas.event import NO_CONTROLS, NO_NUL, CaseUpdate, EmailEvent, OnlineActivity, PhoneEvent, VisitEvent
+from schemas.event import CaseUpdate, EmailEvent, OnlineActivity, PhoneEvent, VisitEvent
+from schemas.values import NO_CONTROLS, NO_NUL
 
 EVENTS: Final[dict[str, type[BaseModel]]] = {
     "phone": PhoneEvent,
@@ -29,7 +30,7 @@ EVENTS: Final[dict[str, type[BaseModel]]] = {
     "online": OnlineActivity,
 }
 CASE_UPDATES: Final[dict[str, type[BaseModel]]] = {"online": CaseUpdate}
-"""They share a channel with the activities, and msgspec tells structs apart by one tag: so they have their own decoder."""
+"""They share a channel with the activities, and msgspec goes by one tag: so they have their own decoder."""
 
 _MAX_INT: Final = 2**63 - 1
 """The greatest bound that msgspec knows; a greater `revision` goes to the model."""

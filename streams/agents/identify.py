@@ -27,7 +27,7 @@ from streams.kafka.delivery import Item, deliver, deliver_with_headers
 class Decode(Protocol):
     """`schemas.codec.Decoder.decode`."""
 
-    def __call__(  # noqa: PLR0917  the hot path: positional arguments are cheaper
+    def __call__(
         self,
         value: bytes | None,
         headers: Sequence[tuple[str, bytes]],

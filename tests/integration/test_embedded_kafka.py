@@ -98,6 +98,9 @@ def consume(bootstrap, topic, count, group=None, **options):
         auto_offset_reset="earliest",
         enable_auto_commit=False,
         consumer_timeout_ms=15_000,
+        # The mock lets a group stand still for about this long after a member has left.
+        session_timeout_ms=1500,
+        heartbeat_interval_ms=500,
         **options,
     )
     with contextlib.closing(consumer):

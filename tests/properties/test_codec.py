@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from schemas import codec
 from schemas.codec import Decoder, Rejected
 from schemas.dead_letters import dead_letter_headers, parse_dead_letter
-from schemas.event import RATING_RANGES
 from schemas.identifiers import Identifiers, Normaliser, is_e164
 from schemas.interaction import Interaction, decode_interaction, encode_interaction
+from schemas.parts import RATING_RANGES
 from schemas.records import DeadLetter
 from schemas.timestamps import format_timestamp, parse_timestamp
 from schemas.vocabulary import (

@@ -6,7 +6,7 @@ among equals; interaction rows by revision first.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import accumulate, pairwise, permutations
 from typing import Any
 
@@ -24,6 +24,7 @@ from streams.core.arrivals import Applied, apply_arrivals
 from streams.core.batch import BatchResult, advance_batch
 from streams.core.journeys import evaluate
 from streams.core.policy import JourneyPolicy
+from streams.core.settling import settle
 from streams.core.state import CustomerState, decode_state, encode_state
 from streams.core.timeline import Step, Timeline, timeline_of
 from tests import builders
@@ -356,6 +357,20 @@ def test_what_is_final_and_closed_is_not_held(story: tuple[list[Interaction], Jo
         )
         whole = evaluate(timeline_of("crm:ann", log[:end]), now, policy).journeys
         assert whole[len(whole) - len(held) :] == held
+
+
+@given(logs(), POLICIES)
+def test_seeing_everything_before_evaluating_makes_order_and_lateness_immaterial(
+    log: list[Interaction], policy: JourneyPolicy
+) -> None:
+    settled = settle(log)
+    policy = replace(policy, max_interactions=5_000)
+    result = advance_batch({}.get, settled.interactions, (), FAR, policy)
+    assert set(result.journeys) == expected(log, FAR, policy)
+    assert (result.superseded, result.beyond_horizon) == ([], 0)
+    assert len(result.interactions) + len(settled.superseded) == len(log)
+    standing = {journey.journey_id for journey in result.journeys}
+    assert not standing & {journey_id for _, journey_id in result.retracted}
 
 
 @given(logs(), st.integers(100, 200))

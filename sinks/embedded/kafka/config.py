@@ -43,6 +43,9 @@ def server_properties(port: int, controller_port: int, data: Path) -> str:
         "log.cleaner.dedupe.buffer.size": 32 * 2**20,
         # Alone on a laptop there is nobody to wait for.
         "group.initial.rebalance.delay.ms": 0,
+        # Also how long a broker that was killed waits for its former self to expire, before it may serve again.
+        "broker.session.timeout.ms": 4000,
+        "broker.heartbeat.interval.ms": 1000,
         "group.min.session.timeout.ms": 1000,
         # One replica is all that one node can keep.
         "offsets.topic.replication.factor": 1,

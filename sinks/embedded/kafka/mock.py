@@ -14,6 +14,7 @@ Retention is fixed in C with no setter.
 Groups of one member are sound. In a larger one the mock declares the group settled as soon as the leader's
 SyncGroup is in; a member whose own SyncGroup comes after it is answered INVALID_REQUEST, which aiokafka takes
 for fatal (`rd_kafka_mock_cgrp_classic_sync_check`). Leaders compute the assignment first, so it is rare.
+When a member leaves or dies, the group stands still for the session timeout less one second.
 """
 
 from __future__ import annotations

@@ -49,5 +49,5 @@ def test_java_8_is_not_taken_for_version_180(fake_java, monkeypatch):
 def test_without_any_java_the_message_says_where_we_looked(tmp_path, monkeypatch):
     monkeypatch.setenv("JAVA_HOME", str(tmp_path / "gone"))
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(ToolMissingError, match="JAVA_HOME: .*gone/bin/java is no Java"):
+    with pytest.raises(ToolMissingError, match=r"JAVA_HOME: .*gone/bin/java is no Java"):
         find_java()

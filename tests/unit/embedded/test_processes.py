@@ -51,8 +51,8 @@ def test_a_command_that_does_not_exist_is_named(log_file):
 
 
 def test_a_dead_child_is_not_ready_though_another_server_answers(log_file):
+    child = python("pass", log_file, ready=lambda child: None if child.running else {})
     with pytest.raises(ChildError, match="ended with status 0"):
-        child = python("pass", log_file, ready=lambda child: {} if not child.running else None)
         child.start()
 
 

@@ -95,10 +95,15 @@ def test_all_stop_in_reverse_order_though_the_block_raises(sleeper, tmp_path):
         "signal.signal(signal.SIGTERM, end)\n"
         "print('{\"ready\": true}', flush=True); time.sleep(600)"
     )
-    with pytest.raises(KeyboardInterrupt), Supervisor() as supervisor:
-        for name in "abc":
-            supervisor.start(sleeper(name, f"NAME = {name!r}\n{code}"))
-        raise KeyboardInterrupt
+
+    def interrupted():
+        with Supervisor() as supervisor:
+            for name in "abc":
+                supervisor.start(sleeper(name, f"NAME = {name!r}\n{code}"))
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
     assert order.read_text() == "cba"
 
 

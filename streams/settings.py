@@ -132,15 +132,26 @@ class TimeSettings(Section):
 class IdentitySettings(Section):
     """How identifiers are normalised at the edge."""
 
-    region: str = Field(
-        "BG", pattern=r"^[A-Z]{2}$", description="ISO 3166 country of phone numbers without a country code"
-    )
+    region: str = Field("BG", description="ISO 3166 country of phone numbers without a country code")
+
+    @field_validator("region")
+    @classmethod
+    def _region_has_numbers(cls, value: str) -> str:
+        import phonenumbers
+
+        if value not in phonenumbers.SUPPORTED_REGIONS:
+            raise ValueError(
+                f"{value!r} is no country with telephone numbers; write two capitals, such as BG"
+            )
+        return value
 
 
 class WorkerSettings(Section):
     """One worker process."""
 
-    processes: PositiveInt | None = Field(None, description="Worker processes of `up`; default one a core")
+    processes: PositiveInt | None = Field(
+        None, description="Worker processes of `up` and `demo`; default one a core, one on the mock broker"
+    )
     batch_records: PositiveInt = Field(5_000, description="Records of one poll at the most")
     session_timeout: Positive = Field(
         timedelta(seconds=6), description="A worker silent for so long loses its partitions to the others"
@@ -166,7 +177,9 @@ class Settings(Section):
     """The whole tree."""
 
     home: Path = Field(Path(".touchline"), description="Directory of all local state")
-    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="What workers log, from this level up"
+    )
     kafka: KafkaSettings = KafkaSettings()
     clickhouse: ClickHouseSettings = ClickHouseSettings()
     journeys: JourneySettings = JourneySettings()
@@ -217,7 +230,8 @@ def _explain(error: ValidationError, origin: dict[tuple[str, ...], str], file: P
     lines = []
     for problem in error.errors(include_input=False, include_url=False):
         path = tuple(str(part) for part in problem["loc"])
-        name = origin.get(path) or f"{file}: {'.'.join(path)}"
+        within = next((name for key, name in origin.items() if key[: len(path)] == path), None)
+        name = origin.get(path) or within or f"{file}: {'.'.join(path)}"
         reason = "unknown setting" if problem["type"] == "extra_forbidden" else problem["msg"]
         lines.append(f"{name}: {reason}")
     return lines

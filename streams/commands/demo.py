@@ -26,7 +26,9 @@ MOST_IN_FLIGHT: Final = {"mock": 10_000, "kafka": 200_000, "external": 200_000}
 @click.option("--rate", type=click.IntRange(min=1), default=400, show_default=True, help="Events a second.")
 @click.option("--seed", type=int, default=1, show_default=True, help="Other people, other troubles.")
 @click.option("--broker", metavar="kafka|mock|HOST:PORT", help="As for `touchline up`.")
-@click.option("--workers", type=click.IntRange(min=1), help="Worker processes; default one a core.")
+@click.option(
+    "--workers", type=click.IntRange(min=1), help="Worker processes; default one a core, one on the mock."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as one JSON document.")
 def demo(seconds: int, rate: int, seed: int, broker: str | None, workers: int | None, as_json: bool) -> None:
     """Start everything, publish a simulated month of customers, watch it arrive, look at one of them.
@@ -50,7 +52,7 @@ def demo(seconds: int, rate: int, seed: int, broker: str | None, workers: int | 
 def _running(settings: Settings, broker: str | None, workers: int | None) -> Iterator[tuple[Any, str]]:
     """The pipeline that runs in this home, else one of our own."""
     from sinks.embedded.home import Home
-    from streams.commands.pipeline import echo, pipeline, worker_count
+    from streams.commands.pipeline import echo, pipeline
     from streams.commands.servers import servers
 
     state = Home(settings.home).read_state()
@@ -59,7 +61,7 @@ def _running(settings: Settings, broker: str | None, workers: int | None) -> Ite
             yield reached, state.broker
         return
     settings = settings.model_copy(update={"local": _free_ports(settings)})
-    with pipeline(settings, broker, workers or worker_count(settings), echo) as started:
+    with pipeline(settings, broker, workers, echo) as started:
         yield started.servers, started.broker
 
 

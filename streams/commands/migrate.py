@@ -43,20 +43,22 @@ def bring_up_to_date(
     makes them at its start.
     """
     from sinks.clickhouse.client import connect
-    from sinks.clickhouse.epochs import open_epoch
+    from sinks.clickhouse.epochs import open_epoch, topics_incarnation
     from sinks.clickhouse.migrate import migrate as apply_migrations
 
     applied = tuple(migration.name for migration in apply_migrations(running.clickhouse))
     layout = layout_of(settings.kafka)
     epoch = None
     with broker_admin(running.bootstrap) as admin:
-        if fresh_topics or INTERACTIONS.full_name(layout.prefix) in survey(admin, layout).missing:
-            client = connect(running.clickhouse)
-            try:
+        fresh_topics = fresh_topics or INTERACTIONS.full_name(layout.prefix) in survey(admin, layout).missing
+        client = connect(running.clickhouse)
+        try:
+            # A database that knows of no life of these topics is new to them, whatever their age.
+            if fresh_topics or topics_incarnation(client, layout.prefix) is None:
                 open_epoch(client, "topics", layout.prefix, now)
-            finally:
-                client.disconnect()
-            epoch = now
+                epoch = now
+        finally:
+            client.disconnect()
         topics = create_missing(admin, layout)
     return Migrated(applied, topics, epoch)
 

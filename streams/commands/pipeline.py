@@ -43,16 +43,17 @@ class Pipeline:
     http_url: str
 
 
-def worker_count(settings: Settings) -> int:
-    """One worker process a core, unless the settings say otherwise."""
-    return settings.worker.processes or os.cpu_count() or 1
+def worker_count(settings: Settings, broker: str) -> int:
+    """One worker process a core, unless the settings say otherwise; one on the mock, whose groups are fragile."""
+    return settings.worker.processes or (1 if broker == "mock" else os.cpu_count()) or 1
 
 
 @contextmanager
-def pipeline(settings: Settings, broker: str | None, workers: int, say: Say) -> Iterator[Pipeline]:
+def pipeline(settings: Settings, broker: str | None, workers: int | None, say: Say) -> Iterator[Pipeline]:
     """Everything up for the length of the `with` block; stopped in reverse order after it.
 
-    `broker`: `kafka`, `mock`, HOST:PORT, or None for the configured one, else an embedded one. Raises the errors of
+    `broker`: `kafka`, `mock`, HOST:PORT, or None for the configured one, else an embedded one. `workers`: None for
+    `worker_count`. Raises the errors of
     `sinks.embedded.errors`, and `CommandFailed`.
     """
     home = Home(settings.home).create()
@@ -84,8 +85,9 @@ def pipeline(settings: Settings, broker: str | None, workers: int, say: Say) -> 
             )
         )
         try:
-            children = _workers(settings, home, supervisor, bootstrap, native_url, workers)
-            say(f"workers: {workers}, logs in {home.logs}")
+            count = workers or worker_count(settings, kind)
+            children = _workers(settings, home, supervisor, bootstrap, native_url, count)
+            say(f"workers: {count}, logs in {home.logs}")
             yield Pipeline(reached, kind, supervisor, children, native_url, http_url)
         finally:
             home.clear_state()

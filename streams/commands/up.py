@@ -14,7 +14,9 @@ from streams.settings import load_settings
     help="The broker: the real Apache Kafka (needs Java 17+ and Maven), librdkafka's mock, or one that runs. "
     "Default: TOUCHLINE_KAFKA__BOOTSTRAP, else kafka where it can run, else mock.",
 )
-@click.option("--workers", type=click.IntRange(min=1), help="Worker processes; default one a core.")
+@click.option(
+    "--workers", type=click.IntRange(min=1), help="Worker processes; default one a core, one on the mock."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the addresses as one JSON document once ready.")
 def up(broker: str | None, workers: int | None, as_json: bool) -> None:
     """Start broker, ClickHouse and workers on loopback, and keep them running until Ctrl-C.
@@ -22,12 +24,12 @@ def up(broker: str | None, workers: int | None, as_json: bool) -> None:
     What TOUCHLINE_KAFKA__BOOTSTRAP and TOUCHLINE_CLICKHOUSE__URL name is used, not started. Data lives under
     TOUCHLINE_HOME (default ./.touchline) and is there again at the next `up`; only the mock broker forgets.
     """
-    from streams.commands.pipeline import announce, echo, pipeline, stopping_on_signals, worker_count
+    from streams.commands.pipeline import announce, echo, pipeline, stopping_on_signals
 
     settings = load_settings()
     if broker not in (None, "kafka", "mock") and ":" not in str(broker):
         raise click.BadParameter("expected kafka, mock or HOST:PORT", param_hint="--broker")
-    with pipeline(settings, broker, workers or worker_count(settings), echo) as running:
+    with pipeline(settings, broker, workers, echo) as running:
         with stopping_on_signals(running.supervisor.request_stop):
             announce(running, settings, echo)
             if as_json:

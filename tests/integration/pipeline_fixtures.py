@@ -175,7 +175,9 @@ class Road:
         """Every record of a topic, from its beginning to its end as of now."""
         topic = self.topic(name)
         consumer = KafkaConsumer(
-            bootstrap_servers=self.running.servers.bootstrap, api_version=PROTOCOL, auto_offset_reset="earliest"
+            bootstrap_servers=self.running.servers.bootstrap,
+            api_version=PROTOCOL,
+            auto_offset_reset="earliest",
         )
         try:
             partitions = [TopicPartition(topic, number) for number in range(self.settings.kafka.partitions)]

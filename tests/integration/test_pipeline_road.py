@@ -11,7 +11,14 @@ from confluent_kafka import Producer
 from schemas.interaction import CONTROL_KEY
 from streams.simulation.mess import SimulatedEvent
 from tests.integration.naive_oracle import Oracle
-from tests.integration.pipeline_fixtures import PARTITIONS, Road, needs_real_kafka, open_road, simulated, wait_until
+from tests.integration.pipeline_fixtures import (
+    PARTITIONS,
+    Road,
+    needs_real_kafka,
+    open_road,
+    simulated,
+    wait_until,
+)
 
 CUSTOMERS = 300
 
@@ -117,13 +124,20 @@ def test_one_bad_record_becomes_a_dead_letter_and_its_neighbours_pass(road: Road
     delivered: list[int] = []
     for key, value in ((b"a", _visit(1)), (b"k\xff", bad), (b"b", _visit(3))):
         producer.produce(
-            topic, value, key, partition=2, headers=headers, on_delivery=lambda _, m: delivered.append(m.offset())
+            topic,
+            value,
+            key,
+            partition=2,
+            headers=headers,
+            on_delivery=lambda _, m: delivered.append(m.offset()),
         )
     producer.flush(10)
     assert len(delivered) == 3
     road.published += 3
     road.wait_until_balanced(20)
-    stored = road.rows("SELECT id, topic, partition, offset FROM interactions WHERE startsWith(id, 'neighbour')")
+    stored = road.rows(
+        "SELECT id, topic, partition, offset FROM interactions WHERE startsWith(id, 'neighbour')"
+    )
     assert sorted(stored) == [
         ("neighbour-1", topic, 2, delivered[0]),
         ("neighbour-3", topic, 2, delivered[2]),

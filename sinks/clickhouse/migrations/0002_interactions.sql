@@ -1,6 +1,8 @@
 -- One row for each interaction. The identity (source, id) is the whole sorting key, so a correction that moves an
 -- interaction to another customer, journey or time replaces the earlier row instead of standing beside it.
 -- The highest revision wins, and within a revision the latest evaluation: that order is `row_version`.
+-- A customer's interactions lie scattered over that key and are found by the skip index; small granules (1,024 rows) keep
+-- what is read for each of them small.
 -- No partitioning: whatever could separate two versions of one key (a month, a customer) would make both visible.
 
 -- sharded by sipHash64(source, id)
@@ -92,5 +94,5 @@ CREATE TABLE IF NOT EXISTS interactions_raw
 )
 ENGINE = ${replicated}ReplacingMergeTree(row_version, is_deleted)
 ORDER BY (source, id)
-SETTINGS ${no_deduplication}
+SETTINGS index_granularity = 1024, ${no_deduplication}
 COMMENT 'Storage of interactions: every version that was written and is not merged away yet. Read the view `interactions`.';

@@ -31,7 +31,7 @@ from sinks.embedded.processes import Child, ready_when
 # the cores. The serial collector saves 50 MB and some threads.
 JVM_FLAGS = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xshare:auto", "-Djava.awt.headless=true")
 
-_SETTING = "TOUCHLINE_KAFKA__PORT"
+_SETTING = "TOUCHLINE_LOCAL__KAFKA_PORT"
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ CREATED = Survey(existing=NONE_THERE.missing, created=NONE_THERE.missing)
 @pytest.fixture
 def steps(monkeypatch: pytest.MonkeyPatch) -> "dict[str, Any]":
     """What happened, in order, under `log`; `topics` is what the broker has."""
-    state: dict[str, Any] = {"log": [], "topics": ALL_THERE}
+    state: dict[str, Any] = {"log": [], "topics": ALL_THERE, "known": 5}
     log = state["log"]
 
     @contextmanager
@@ -45,6 +45,7 @@ def steps(monkeypatch: pytest.MonkeyPatch) -> "dict[str, Any]":
     monkeypatch.setattr(
         "sinks.clickhouse.epochs.open_epoch", lambda _client, kind, prefix, at: log.append((kind, prefix, at))
     )
+    monkeypatch.setattr("sinks.clickhouse.epochs.topics_incarnation", lambda _client, _prefix: state["known"])
     return state
 
 
@@ -60,7 +61,12 @@ def test_tables_come_before_the_epoch_and_the_epoch_before_the_topics(steps: "di
 
 def test_topics_that_exist_begin_no_epoch(steps: "dict[str, Any]") -> None:
     assert bring_up_to_date(RUNNING, Settings(), now=77).epoch is None
-    assert steps["log"] == ["tables", "topics"]
+    assert steps["log"] == ["tables", "disconnect", "topics"]
+
+
+def test_a_new_database_on_topics_that_exist_begins_an_epoch(steps: "dict[str, Any]") -> None:
+    steps["known"] = None
+    assert bring_up_to_date(RUNNING, Settings(), now=77).epoch == 77
 
 
 def test_another_missing_topic_begins_no_epoch(steps: "dict[str, Any]") -> None:

@@ -128,8 +128,7 @@ def _string(value: str | bytes) -> bytes:
 
 def _strings(values: Sequence[Any]) -> bytes:
     try:
-        lengths = map(_LENGTHS.__getitem__, map(len, values))
-        text = "".join(chain.from_iterable(zip(lengths, values, strict=True)))
+        text = "".join([_LENGTHS[len(value)] + value for value in values])
     except (IndexError, TypeError):
         pass  # long values, or bytes
     else:
@@ -195,15 +194,14 @@ def _low_cardinality(inner_type: str) -> Encoding:
     def body(values: Sequence[Any]) -> bytes:
         if not values:
             return b""
-        distinct: dict[Any, Any] = {None: None} if nullable else {}
-        distinct |= dict.fromkeys(values)
-        keys = list(distinct)
-        places = dict(zip(keys, range(len(keys)), strict=True))
+        places: dict[Any, int] = {None: 0} if nullable else {}
+        place = places.setdefault
+        indexes = [place(value, len(places)) for value in values]
+        keys = list(places)
         if nullable:
             keys[0] = keys_type.silence
         width, code = (0, "B") if len(keys) < 1 << 8 else (1, "H") if len(keys) < 1 << 16 else (2, "I")
         head = struct.pack("<qq", _ADDITIONAL_KEYS_AND_NEW_DICTIONARY | width, len(keys))
-        indexes = map(places.__getitem__, values)
         packed = bytes(indexes) if width == 0 else struct.pack(f"<{len(values)}{code}", *indexes)
         return b"".join((head, keys_type.body(keys), struct.pack("<q", len(values)), packed))
 

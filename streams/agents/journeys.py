@@ -93,9 +93,11 @@ class Journeys:
                 interactions.append(decode_interaction(record.value))
         now = clock.now or 0  # before every source has reported, nothing can be said to be over
         due = partition.agenda.take(now, DUE_AT_ONCE)
-        await self._step(batch, partition, clock, interactions, due)
-        while due := partition.agenda.take(now, DUE_AT_ONCE):
-            await self._step(batch, partition, clock, [], due)
+        while interactions or due:
+            await self._step(batch, partition, clock, interactions, due)
+            interactions, due = [], partition.agenda.take(now, DUE_AT_ONCE)
+        batch.check()
+        partition.clock = clock
         batch.acknowledge()
 
     def _partition(self, batch: Batch) -> PartitionState:
@@ -128,33 +130,27 @@ class Journeys:
         )
         await self._persister.persist(rows, batch)
         changes = dict(result.states)
-        if clock != partition.clock:
-            changes[CLOCK_KEY] = dump_clock(clock)
         if changes:
+            # The clock is stored with what it has decided: a later owner never judges by an earlier time.
+            changes[CLOCK_KEY] = dump_clock(clock)
             written = await insist(
                 lambda: deliver(self._producer(), self._changelog(), batch.tp.partition, changes.items()),
                 batch,
                 "changelog topic",
             )
         batch.check()
-        self._apply(partition, clock, changes, result)
+        self._apply(partition, changes, result)
         if changes and written is not None:
             self._changelog_written(batch.tp.partition, written)
 
     @staticmethod
-    def _apply(
-        partition: PartitionState,
-        clock: PartitionClock,
-        changes: dict[bytes, bytes | None],
-        result: BatchResult,
-    ) -> None:
+    def _apply(partition: PartitionState, changes: dict[bytes, bytes | None], result: BatchResult) -> None:
         timelines = partition.timelines
         for key, value in changes.items():
             if value is None:
                 timelines.pop(key, None)
             else:
                 timelines[key] = value
-        partition.clock = clock
         for key, due in result.due.items():
             partition.agenda.put(key, due)
 

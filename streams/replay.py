@@ -19,6 +19,9 @@ from schemas.records import Coordinates, DeadLetter, SinkBatch
 from streams.core.batch import BatchResult, advance_batch
 from streams.core.policy import JourneyPolicy
 
+Identity = tuple[str, str]
+"""`(source, id)`."""
+
 CHUNK = 5_000
 """Lines, or interactions of whole customers, that are written at once."""
 
@@ -38,6 +41,23 @@ class Writer(Protocol):
 
     def write_sync(self, batch: SinkBatch) -> None:
         """Block until every row is stored."""
+
+
+class Standing(NamedTuple):
+    """A journey that the database shows already, and the identities of its interactions."""
+
+    customer: str
+    journey_id: str
+    members: frozenset[Identity]
+
+
+FindStanding = Callable[[Sequence[str]], Iterable[Standing]]
+"""The journeys that stand of these customers."""
+
+
+def nothing_stands(_customers: Sequence[str]) -> Iterable[Standing]:
+    """For a database without journeys."""
+    return ()
 
 
 @dataclass
@@ -79,13 +99,21 @@ class Replay:
     """One run. `version` orders its rows against others': a later one wins."""
 
     def __init__(
-        self, decoder: Decoder, policy: JourneyPolicy, writer: Writer, *, version: int, clock: Micros
+        self,
+        decoder: Decoder,
+        policy: JourneyPolicy,
+        writer: Writer,
+        *,
+        version: int,
+        clock: Micros,
+        standing: FindStanding = nothing_stands,
     ) -> None:
         self._decoder = decoder
         self._policy = policy
         self._writer = writer
         self._version = version
         self._clock = clock
+        self._standing = standing
         self._incarnation = 0
         self._customers: dict[bytes, list[bytes]] = defaultdict(list)
         self.report = ReplayReport()
@@ -184,9 +212,19 @@ class Replay:
             version=self._version,
             interactions=tuple(result.interactions),
             journeys=tuple(result.journeys),
+            retracted=tuple(self._outdated(interactions, result)),
             superseded=(*superseded, *result.superseded),
             incarnation=self._incarnation,
         )
+
+    def _outdated(self, interactions: list[Interaction], result: BatchResult) -> Iterator[tuple[str, str]]:
+        """Standing journeys whose interactions are all in this run, which cut them differently (another gap)."""
+        customers = list(dict.fromkeys(i.customer for i in interactions if i.customer is not None))
+        produced = {journey.journey_id for journey in result.journeys}
+        read = {interaction.key for interaction in interactions}
+        for standing in self._standing(customers):
+            if standing.journey_id not in produced and standing.members <= read:
+                yield standing.customer, standing.journey_id
 
 
 def newest_revisions(interactions: Iterable[Interaction]) -> tuple[list[Interaction], list[Coordinates]]:

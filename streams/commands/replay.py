@@ -3,10 +3,11 @@
 import shutil
 import tempfile
 import time
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 import click
 from rich.console import Console
@@ -14,8 +15,20 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 
 from streams.commands.options import DURATION, INSTANT, print_json
 from streams.commands.servers import servers
-from streams.replay import SHOWN_REJECTIONS, Replay, ReplayReport, Source, sources_named
+from streams.replay import (
+    SHOWN_REJECTIONS,
+    FindStanding,
+    Replay,
+    ReplayReport,
+    Source,
+    Standing,
+    nothing_stands,
+    sources_named,
+)
 from streams.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from sinks.clickhouse.client import ClickHouseTarget
 
 STDIN = "-"
 
@@ -123,7 +136,12 @@ def _replay(sources: list[Source], settings: Settings, until: datetime | None) -
         writer = ClickHouseWriter(running.clickhouse)
         try:
             report = Replay(
-                build_decoder(settings), journey_policy(settings), writer, version=clock, clock=clock
+                build_decoder(settings),
+                journey_policy(settings),
+                writer,
+                version=clock,
+                clock=clock,
+                standing=standing_journeys(running.clickhouse),
             ).run(
                 sources,
                 None if until is None else round(until.timestamp() * 1_000_000),
@@ -139,6 +157,28 @@ def _replay(sources: list[Source], settings: Settings, until: datetime | None) -
         finally:
             writer.close_sync()
     return report
+
+
+def standing_journeys(target: "ClickHouseTarget") -> FindStanding:
+    """How to look up the journeys that the database shows; when it shows none, nothing is looked up."""
+    from sinks.clickhouse.client import connect
+
+    client = connect(target)
+    [(count,)] = client.execute("SELECT count() FROM (SELECT 1 FROM journeys LIMIT 1)")
+    if not count:
+        client.disconnect()
+        return nothing_stands
+
+    def find(customers: Sequence[str]) -> Iterator[Standing]:
+        rows = client.execute(
+            "SELECT customer, journey_id, groupArray((source, id)) FROM interactions "
+            "WHERE customer IN %(customers)s AND journey_id IS NOT NULL GROUP BY customer, journey_id",
+            {"customers": tuple(customers)},
+        )
+        for customer, journey_id, members in rows:
+            yield Standing(customer, journey_id, frozenset(members))
+
+    return find
 
 
 def _size(file: BinaryIO) -> int:

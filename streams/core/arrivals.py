@@ -130,6 +130,9 @@ def apply_arrivals(
     equal one the arrival is superseded, unless it is the very record that is held (redelivery): then only
     its row is written again. An arrival beyond the horizon is left out; such a one cannot be recognised when
     it comes again.
+
+    An identity that is final, folded or forgotten is no longer known: its later revision counts as a new interaction,
+    beyond the horizon unless it names a time that is not.
     """
     line = _Line(state, policy, single=len(arrivals) == 1)
     known = {(step.source, step.id): step for step in line.steps}

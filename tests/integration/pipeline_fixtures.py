@@ -156,7 +156,7 @@ class Road:
         """
         assert self.ledger() == oracle.ledger
         assert self.balance().balanced
-        assert [value.encode("utf-8", "surrogateescape") for value in self._dead()] == oracle.dead
+        assert self._dead() == oracle.dead
         differences(self.interactions(), oracle.interactions)
         found: list[Row] = []
         expected: list[Row] = []
@@ -168,8 +168,8 @@ class Road:
 
         wait_until(closed_as_expected, seconds, lambda: sorted(set(expected) ^ set(found))[:4])
 
-    def _dead(self) -> list[str]:
-        return sorted(value for (value,) in self.rows("SELECT value FROM dead_letters"))
+    def _dead(self) -> list[bytes]:
+        return sorted(bytes.fromhex(value) for (value,) in self.rows("SELECT hex(value) FROM dead_letters"))
 
     def records(self, name: str) -> list[ConsumerRecord]:
         """Every record of a topic, from its beginning to its end as of now."""

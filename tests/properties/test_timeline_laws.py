@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.interaction import Interaction, Micros
+from schemas.interaction import Interaction, Micros, routing_key
 from schemas.records import Coordinates, Journey
 from streams.core import advance
 from streams.core.advance import advance_customer
@@ -24,7 +24,6 @@ from streams.core.arrivals import Applied, apply_arrivals
 from streams.core.batch import BatchResult, advance_batch
 from streams.core.journeys import evaluate
 from streams.core.policy import JourneyPolicy
-from streams.core.settling import settle
 from streams.core.state import CustomerState, decode_state, encode_state
 from streams.core.timeline import Step, Timeline, timeline_of
 from tests import builders
@@ -266,7 +265,7 @@ def failures_of_the_small_world(length: int) -> int:
             )
         for schedule in every_schedule_with_one_crash(length):
             runs = iter(schedule)
-            machine = run_with_crashes(lambda _begin, _length, runs=runs: next(runs), log, [0] * length)
+            machine = run_with_crashes(lambda _begin, _length, runs=runs: next(runs), log, [FAR] * length)
             placed = {key: row[2] for key, row in machine.tables.placed().items()}
             failures += machine.tables.standing() != wanted or placed != place
     return failures
@@ -274,6 +273,14 @@ def failures_of_the_small_world(length: int) -> int:
 
 def test_every_order_and_every_place_of_a_crash_in_a_small_world() -> None:
     assert failures_of_the_small_world(3) == 0
+
+
+def test_a_journey_entered_and_left_again_around_a_crash_is_written_as_it_is() -> None:
+    left, right = builders.call(100, "crm:ann"), builders.visit(120, "crm:ann")
+    entered = builders.mail(102, "crm:ann")
+    log = [left, right, entered, builders.revised(entered, occurred_at=118)]
+    runs = iter([(2, False), (3, True), (4, False)])
+    assert_whole(run_with_crashes(lambda _begin, _length: next(runs), log, [FAR] * 4), log)
 
 
 @pytest.mark.parametrize("wrong", ["passing", "moved"])
@@ -363,12 +370,14 @@ def test_what_is_final_and_closed_is_not_held(story: tuple[list[Interaction], Jo
 def test_seeing_everything_before_evaluating_makes_order_and_lateness_immaterial(
     log: list[Interaction], policy: JourneyPolicy
 ) -> None:
-    settled = settle(log)
+    told_last = sorted(log, key=lambda one: one.revision)
+    everything = {(routing_key(one), one.key): one for one in told_last}
+    in_order = sorted(everything.values(), key=lambda one: one.position)
     policy = replace(policy, max_interactions=5_000)
-    result = advance_batch({}.get, settled.interactions, (), FAR, policy)
+    result = advance_batch({}.get, in_order, (), FAR, policy)
     assert set(result.journeys) == expected(log, FAR, policy)
     assert (result.superseded, result.beyond_horizon) == ([], 0)
-    assert len(result.interactions) + len(settled.superseded) == len(log)
+    assert len(result.interactions) == len(in_order)
     standing = {journey.journey_id for journey in result.journeys}
     assert not standing & {journey_id for _, journey_id in result.retracted}
 

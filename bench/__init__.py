@@ -1,0 +1,1 @@
+"""The benchmark: what the pipeline costs, and the peers that it is measured against."""

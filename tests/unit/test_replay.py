@@ -1,0 +1,211 @@
+"""Replay: one run over files, without a database."""
+
+import io
+import json
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+
+from schemas.codec import Decoder
+from schemas.interaction import DAY, Interaction
+from schemas.records import Coordinates, Journey, PlacedInteraction, SinkBatch
+from streams.core.identity import customer_of
+from streams.core.policy import JourneyPolicy
+from streams.replay import (
+    CHUNK,
+    Replay,
+    ReplayReport,
+    Source,
+    Standing,
+    digest,
+    newest_revisions,
+    nothing_stands,
+    sources_named,
+)
+
+NOW = 1_790_000_000 * 1_000_000  # September 2026
+
+
+class Rows:
+    """A sink that keeps what it was given."""
+
+    def __init__(self) -> None:
+        self.batches: list[SinkBatch] = []
+
+    def write_sync(self, batch: SinkBatch) -> None:
+        self.batches.append(batch)
+
+    def all(self, field: str) -> list[Any]:
+        return [item for batch in self.batches for item in getattr(batch, field)]
+
+    @property
+    def journeys(self) -> list[Journey]:
+        return sorted(self.all("journeys"), key=lambda journey: (journey.customer, journey.started_at))
+
+
+def visit(id_: str, day: int, customer: str | None = "A", revision: int = 0, **more: Any) -> bytes:
+    event = {
+        "id": id_,
+        "source": "office",
+        "revision": revision,
+        "channel": "visit",
+        "type": "visit",
+        "occurred_at": f"2026-03-{day:02d}T10:00:00Z",
+        "customer": {} if customer is None else {"crm_id": customer},
+        **more,
+    }
+    return json.dumps(event).encode()
+
+
+def replayed(
+    lines: list[bytes], *, gap_days: int = 7, until: int | None = None, standing: Any = nothing_stands
+) -> tuple[Rows, ReplayReport]:
+    rows = Rows()
+    replay = Replay(
+        Decoder("BG", 300_000_000, customer_of),
+        JourneyPolicy(gap=gap_days * DAY),
+        rows,
+        version=1,
+        clock=NOW,
+        standing=standing,
+    )
+    report = replay.run([Source("events.jsonl", io.BytesIO(b"\n".join(lines)))], until)
+    return rows, report
+
+
+def test_every_line_is_received_and_has_one_fate() -> None:
+    rows, report = replayed(
+        [visit("a", 1), visit("a", 1), visit("a", 1, revision=2), b"{", b"", visit("b", 2)]
+    )
+    assert (report.read, report.stored, report.superseded, report.dead) == (5, 2, 2, 1)
+    assert rows.all("received") == [Coordinates("events.jsonl", 0, line) for line in (0, 1, 2, 3, 5)]
+    assert rows.all("superseded") == [Coordinates("events.jsonl", 0, line) for line in (1, 0)]
+    [letter] = rows.all("dead_letters")
+    assert (letter.topic, letter.partition, letter.offset, letter.value) == ("events.jsonl", 0, 3, b"{")
+
+
+def test_without_until_the_greatest_occurred_at_is_the_instant_of_evaluation() -> None:
+    rows, report = replayed([visit("b", 20), visit("a", 1)])
+    assert [journey.closed for journey in rows.journeys] == [True, False]
+    assert report.until == max(placed.interaction.occurred_at for placed in rows.all("interactions"))
+
+
+def test_until_closes_what_is_silent_for_longer_than_the_gap() -> None:
+    [placed] = replayed([visit("a", 1)])[0].all("interactions")
+    end = placed.interaction.occurred_at
+    exactly, _ = replayed([visit("a", 1)], until=end + 7 * DAY)
+    longer, _ = replayed([visit("a", 1)], until=end + 7 * DAY + 1)
+    assert [exactly.journeys[0].closed, longer.journeys[0].closed] == [False, True]
+
+
+def test_the_order_of_lines_does_not_matter_even_beyond_the_horizon() -> None:
+    lines = [
+        visit(f"{month}-{n}", 1 + n, occurred_at=f"2026-{month:02d}-1{n}T10:00:00Z")
+        for month in range(1, 9)
+        for n in range(3)
+    ]
+    expected = replayed(lines)[0].journeys
+    assert len(expected) == 8
+    for seed in range(5):
+        shuffled = Random(seed).sample(lines, len(lines))
+        assert replayed(shuffled)[0].journeys == expected
+
+
+def test_years_of_one_customer_in_one_file_lose_no_journey() -> None:
+    lines = [
+        visit(f"{year}-{month}", 1, occurred_at=f"{year}-{month:02d}-05T10:00:00Z")
+        for year in range(2000, 2026)
+        for month in range(1, 13)
+    ]
+    rows, report = replayed(lines)
+    assert report.journeys == len(rows.journeys) == 26 * 12
+    assert not any(placed.beyond_horizon for placed in rows.all("interactions"))
+
+
+def test_more_than_a_chunk_is_written_in_parts_that_cut_no_customer() -> None:
+    lines = [
+        visit(f"{customer}-{n}", 1 + n, customer=f"C{customer}")
+        for customer in range(CHUNK // 2)
+        for n in range(3)
+    ]
+    rows, report = replayed(lines)
+    assert report.customers == report.journeys == CHUNK // 2
+    assert all(journey.interactions == 3 for journey in rows.journeys)
+    assert len(rows.batches) > 3
+
+
+def test_an_anonymous_interaction_is_stored_and_in_no_journey() -> None:
+    rows, report = replayed([visit("a", 1, customer=None), visit("a", 1, customer=None)])
+    [placed] = rows.all("interactions")
+    assert (placed.journey_id, placed.interaction.customer, report.superseded, report.customers) == (
+        None,
+        None,
+        1,
+        0,
+    )
+
+
+def test_a_standing_journey_that_this_run_cuts_differently_is_retracted() -> None:
+    lines = [visit("a", 1), visit("b", 4)]
+    one = replayed(lines, gap_days=7)[0].journeys[0]
+    members = frozenset({("office", "a"), ("office", "b")})
+    rows, _ = replayed(lines, gap_days=1, standing=lambda _: [Standing("crm:A", one.journey_id, members)])
+    # The first of the two short journeys begins with the same interaction: it keeps the id, and is no retraction.
+    assert rows.all("retracted") == []
+    rows, _ = replayed(
+        lines, gap_days=7, standing=lambda _: [Standing("crm:A", "older", frozenset({("office", "b")}))]
+    )
+    assert rows.all("retracted") == [("crm:A", "older")]
+
+
+def test_a_standing_journey_with_interactions_from_elsewhere_is_left_alone() -> None:
+    members = frozenset({("office", "a"), ("pbx", "z")})
+    rows, _ = replayed([visit("a", 1)], standing=lambda _: [Standing("crm:A", "older", members)])
+    assert rows.all("retracted") == []
+
+
+def test_dates_after_the_clock_are_allowed_up_to_until() -> None:
+    after = NOW + 40 * DAY
+    line = visit("a", 1, occurred_at="2026-10-20T10:00:00Z")
+    assert replayed([line])[1].dead == 1
+    assert replayed([line], until=after)[1].dead == 0
+
+
+def test_the_digest_tells_names_and_contents_apart_and_rewinds() -> None:
+    def of(name: str, content: bytes) -> int:
+        return digest([Source(name, io.BytesIO(content))])
+
+    source = Source("a", io.BytesIO(b"one"))
+    assert digest([source]) == digest([source]) == of("a", b"one")
+    assert len({of("a", b"one"), of("b", b"one"), of("a", b"two")}) == 3
+    assert of("a", b"one") < 2**63
+
+
+@pytest.mark.parametrize(
+    ("paths", "names"),
+    [
+        (["x/a.jsonl", "b.jsonl"], ["a.jsonl", "b.jsonl"]),
+        (["x/a.jsonl", "y/a.jsonl"], ["x/a.jsonl", "y/a.jsonl"]),
+    ],
+)
+def test_files_are_called_by_name_unless_two_share_it(paths: list[str], names: list[str]) -> None:
+    assert sources_named([Path(path) for path in paths]) == names
+
+
+def test_of_equal_revisions_the_first_is_kept() -> None:
+    def one(revision: int, offset: int) -> Interaction:
+        return Interaction("s", "i", revision, "visit", "visit", NOW, topic="f", offset=offset)
+
+    newest, superseded = newest_revisions([one(1, 0), one(1, 1), one(0, 2)])
+    assert [interaction.offset for interaction in newest] == [0]
+    assert [where.offset for where in superseded] == [1, 2]
+
+
+def test_placed_rows_name_their_file_and_line() -> None:
+    rows, _ = replayed([b"", visit("a", 1)])
+    [placed] = rows.all("interactions")
+    assert isinstance(placed, PlacedInteraction)
+    where = placed.interaction
+    assert (where.topic, where.partition, where.offset) == ("events.jsonl", 0, 1)

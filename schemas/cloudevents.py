@@ -25,6 +25,7 @@ SPECVERSION: Final = "1.0"
 STRUCTURED: Final = "application/cloudevents"
 _PREFIX: Final = "ce_"
 _SAYS_NOTHING: Final = ("", "application/octet-stream", "text/plain", "text/json")
+_PLAIN_JSON: Final = frozenset((b"application/json", b"application/json; charset=utf-8"))
 _BOM: Final = b"\xef\xbb\xbf"
 
 
@@ -58,6 +59,19 @@ def unwrap(value: bytes | None, headers: Sequence[tuple[str, bytes]]) -> Documen
         _require_version(attributes["specversion"], "ce_specversion")
         return _merged(document, attributes, prefix=_PREFIX)
     return _structured(document) if "specversion" in document else document
+
+
+def is_bare(headers: Sequence[tuple[str, bytes]]) -> bool:
+    """Whether the headers say no more than that the value is JSON: then there is no envelope around it but
+    one of the value's own (structured mode). Cheap; False is no verdict.
+    """
+    for name, raw in headers:
+        if name == "content-type":
+            if raw not in _PLAIN_JSON:
+                return False
+        elif name[:3].lower() == _PREFIX or name.lower() == "content-type":
+            return False
+    return True
 
 
 def _envelope(headers: Sequence[tuple[str, bytes]]) -> tuple[str, dict[str, str]]:

@@ -17,13 +17,13 @@ from typing import Any, Final, Literal, NamedTuple
 
 from pydantic import ValidationError
 
-from schemas.cloudevents import Unreadable, unwrap
-from schemas.event import EVENT, AnyEvent
+from schemas.cloudevents import Unreadable, is_bare, unwrap
+from schemas.event import EVENT
 from schemas.identifiers import Identifiers, Normaliser
 from schemas.interaction import Interaction, Micros
 from schemas.problems import explain
 from schemas.timestamps import format_timestamp, parse_date, parse_timestamp
-from schemas.wire import decode_fast
+from schemas.wire import decode_document, decode_fast
 
 Reader = Callable[[Any], tuple[Any, ...]]
 """Reads fields of a model or a struct in the order of `Interaction`."""
@@ -66,15 +66,21 @@ class Decoder:
         now: Micros,
     ) -> Interaction | Rejected:
         """The interaction, or why there is none. Never raises, whatever the bytes; `now` is the clock."""
-        if not headers and value and len(value) <= MAX_BYTES:
+        if value and len(value) <= MAX_BYTES and is_bare(headers):
             try:
                 return self._interaction(decode_fast(value), topic, partition, offset, received_at, now)
             except ValueError:
-                pass  # No verdict yet: the models decide, and say why.
+                pass  # No verdict yet: perhaps it is in an envelope; if not, the models decide, and say why.
         try:
-            event = _validated(value, headers)
+            document = _document(value, headers)
         except Unreadable as problem:
             return Rejected(problem.stage, problem.error, str(problem))
+        try:
+            return self._interaction(decode_document(document), topic, partition, offset, received_at, now)
+        except ValueError:
+            pass
+        try:
+            event = EVENT.validate_python(document)
         except ValidationError as problem:
             return Rejected("validate", "invalid", explain(problem))
         return self._interaction(event, topic, partition, offset, received_at, now)
@@ -121,11 +127,11 @@ class Decoder:
         )
 
 
-def _validated(value: bytes | None, headers: Sequence[tuple[str, bytes]]) -> AnyEvent:
-    """The event as its model; raises `Unreadable` or pydantic's `ValidationError`."""
+def _document(value: bytes | None, headers: Sequence[tuple[str, bytes]]) -> dict[str, Any]:
+    """The event as a document, out of its envelope; raises `Unreadable`."""
     if value is not None and len(value) > MAX_BYTES:
         raise Unreadable("decode", "too_large", f"the value is longer than {MAX_BYTES} bytes")
-    return EVENT.validate_python(unwrap(value, headers))
+    return unwrap(value, headers)
 
 
 def _too_far_ahead(occurred_at: Micros, now: Micros) -> Rejected:

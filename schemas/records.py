@@ -39,7 +39,7 @@ class Journey(msgspec.Struct, frozen=True, array_like=True, gc=False):
     resolved: bool | None
     first_contact_resolved: bool | None
     dropped: int = 0
-    """Interactions counted in the sums that the timeline no longer holds (see `max_interactions`)."""
+    """Interactions that the path no longer lists, though the sums count them (see `max_interactions`)."""
 
 
 class PlacedInteraction(NamedTuple):

@@ -50,6 +50,21 @@ def decode_fast(value: bytes) -> Any:
     return _decode_event[careful](value)
 
 
+def decode_document(document: dict[str, Any]) -> Any:
+    """`decode_fast` of an event that is a document already, out of an envelope; raises as that does.
+
+    It is written as JSON once more, so that there is one fast road and not two. An infinity (`1e400`) would
+    be written as null, so a null leaves the event to the models.
+    """
+    try:
+        value = _encode(document)
+    except (OverflowError, RecursionError) as error:
+        raise ValueError(str(error)) from None
+    if b"null" in value:
+        raise ValueError("perhaps an infinity")
+    return decode_fast(value)
+
+
 def struct_decoder(models: dict[str, type[BaseModel]], careful: bool) -> msgspec.json.Decoder[Any]:
     """A decoder of one model for each channel; `careful` checks the patterns against control characters too."""
     structs = tuple(_struct(model, careful, channel) for channel, model in models.items())
@@ -142,5 +157,6 @@ def _limits(metadata: list[Any], careful: bool) -> Iterator[tuple[str, Any]]:
                 raise TypeError(f"the fast road cannot express {item!r}; add it here")
 
 
+_encode: Final = msgspec.json.Encoder().encode
 _decode_event: Final = tuple(struct_decoder(EVENTS, careful).decode for careful in (False, True))
 _decode_case_update: Final = tuple(struct_decoder(CASE_UPDATES, careful).decode for careful in (False, True))

@@ -35,7 +35,9 @@ def zone_of(name: str) -> Zone:
     try:
         zone = ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise UnknownZone(f"{name!r} is no time zone; write an IANA name such as Europe/Sofia or UTC") from None
+        raise UnknownZone(
+            f"{name!r} is no time zone; write an IANA name such as Europe/Sofia or UTC"
+        ) from None
 
     @lru_cache(maxsize=16_384)
     def instant(wall: Micros) -> Micros:

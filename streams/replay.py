@@ -212,7 +212,7 @@ class Replay:
             version=self._version,
             interactions=tuple(result.interactions),
             journeys=tuple(result.journeys),
-            retracted=tuple(self._outdated(interactions, result)),
+            retracted=(*result.retracted, *self._outdated(interactions, result)),
             superseded=(*superseded, *result.superseded),
             incarnation=self._incarnation,
         )

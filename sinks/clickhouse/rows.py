@@ -75,6 +75,11 @@ def _interaction_blocks(groups: Sequence[Sequence[tuple[PlacedInteraction, int]]
         for rows in _slices(group):
             places, versions = zip(*rows, strict=True)
             interactions, journey_ids, beyond_horizon = zip(*places, strict=True)
+            if True in beyond_horizon:
+                # It may repeat one that the timeline has forgotten: never replace that one's row.
+                versions = tuple(
+                    0 if beyond else version for beyond, version in zip(beyond_horizon, versions, strict=True)
+                )
             block: Block = [
                 *zip(*map(astuple, interactions), strict=True),
                 journey_ids,

@@ -137,7 +137,10 @@ def decode(value: bytes, headers: tuple[tuple[str, bytes], ...] = ()) -> Interac
 
 
 def decode_by_the_models(value: bytes) -> Interaction | Rejected:
-    with patch.object(codec, "decode_fast", side_effect=ValueError):
+    with (
+        patch.object(codec, "decode_fast", side_effect=ValueError),
+        patch.object(codec, "decode_document", side_effect=ValueError),
+    ):
         return decode(value)
 
 
@@ -192,6 +195,8 @@ def test_a_damaged_event_never_raises_and_both_roads_agree(
         )
     value = json.dumps(damaged, ensure_ascii=data.draw(st.booleans())).encode(errors="surrogatepass")
     assert decode(value) == decode_by_the_models(value)
+    enveloped = b'{"specversion": "1.0", "data": ' + value + b"}"
+    assert decode(enveloped) == decode_by_the_models(enveloped)
 
 
 @settings(max_examples=200, deadline=None)
@@ -201,6 +206,8 @@ def test_both_roads_decode_a_valid_event_alike(event: dict[str, Any], ensure_asc
     result = decode(value)
     assert isinstance(result, Interaction), result
     assert result == decode_by_the_models(value)
+    assert decode(value, (("content-type", b"application/json"),)) == result
+    assert decode(b'{"specversion": "1.0", "data": ' + value + b"}") == result
     assert decode_interaction(encode_interaction(result)) == result
 
 

@@ -19,7 +19,7 @@ CREATE TABLE IF NOT EXISTS journeys_raw
     effort_seconds         Nullable(Float64)                 COMMENT 'The customer''s time in seconds: wait, talk, hold, service and duration added up; null: nothing known' CODEC(ZSTD(1)),
     resolved               Nullable(Bool)                    COMMENT 'Whether the last known outcome is resolved; null: no outcome known',
     first_contact_resolved Nullable(Bool)                    COMMENT 'Resolved with exactly one contact; null: no outcome known',
-    dropped                UInt64 DEFAULT 0                  COMMENT 'Interactions that are counted in here and that the timeline no longer holds' CODEC(T64, ZSTD(1)),
+    dropped                UInt64 DEFAULT 0                  COMMENT 'Interactions that are counted in here and that path no longer lists' CODEC(T64, ZSTD(1)),
     version                UInt64                            COMMENT 'Order of the evaluations of a customer: epoch plus offset of the batch; the greatest is shown' CODEC(Delta(8), ZSTD(1)),
     is_deleted             UInt8 DEFAULT 0                   COMMENT '1: the journey is no more',
     inserted_at            DateTime64(3, 'UTC') DEFAULT now64(3, 'UTC') COMMENT 'When this row was written' CODEC(Delta(8), ZSTD(1)),

@@ -17,7 +17,7 @@ CREATE OR REPLACE VIEW journeys ${on_cluster}
     effort_seconds         Nullable(Float64)             COMMENT 'The customer''s time in seconds: wait, talk, hold, service and duration added up; null: nothing known',
     resolved               Nullable(Bool)                COMMENT 'Whether the last known outcome is resolved; null: no outcome known',
     first_contact_resolved Nullable(Bool)                COMMENT 'Resolved with exactly one contact; null: no outcome known',
-    dropped                UInt64                        COMMENT 'Interactions that are counted in here and that the timeline no longer holds',
+    dropped                UInt64                        COMMENT 'Interactions that are counted in here and that path no longer lists',
     version                UInt64                        COMMENT 'Order of the evaluations of a customer: epoch plus offset of the batch; the greatest is shown',
     inserted_at            DateTime64(3, 'UTC')          COMMENT 'When this row was written'
 )

@@ -7,7 +7,7 @@ of all detectors this one alone reads `now`, and says when to look again.
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import NamedTuple
 
 from schemas.findings import Finding, Severity
 from schemas.interaction import Micros
@@ -43,7 +43,6 @@ class Absence:
     episode: bool = False
     lookback: Micros = 0
     """What every timeline holds anyway; only what must be held longer is told."""
-    counts_for: Literal["anchor"] = "anchor"
 
     def see(self, line: Line, final: Sequence[Finding]) -> Seen:
         """What stands at `line.now`, and when a deadline passes next."""
@@ -51,7 +50,7 @@ class Absence:
             return NOTHING
         anchors = line.having(self.after)
         fulfilled = self._by_reference(line, anchors) if self.kept_by else self._by_subject(line)
-        drafts: list[Draft] = []
+        standing: list[_Standing] = []
         next_due: Micros | None = None
         expects: list[Expectation] = []
         episodes = _Episodes(line, final)
@@ -77,19 +76,18 @@ class Absence:
                 next_due = earliest(next_due, deadline + 1)
                 continue
             late = by if by is not None and line.at[by] <= deadline + line.horizon else None
-            drafts.append(self._draft(line, anchor, members, deadline, late))
-        return Seen([_complete(line, draft) for draft in drafts], next_due, expects)
+            standing.append(_Standing(members, deadline, late))
+        return Seen([self._draft(line, one) for one in standing], next_due, expects)
 
-    def _draft(
-        self, line: Line, anchor: int, members: list[int], deadline: Micros, late: int | None
-    ) -> Draft:
-        evidence = members if late is None else [*members, late]
+    def _draft(self, line: Line, standing: "_Standing") -> Draft:
+        members, deadline, late = standing
+        anchor = members[0]
         return Draft(
             anchor,
-            members,
+            members if late is None else sorted((*members, late)),
             (anchor,),
             deadline,
-            deadline,
+            max(deadline, line.at[members[-1]]),
             self.severity,
             None if late is None else line.at[late],
             line.keys[anchor],
@@ -97,8 +95,9 @@ class Absence:
                 "deadline": format_timestamp(deadline),
                 "late": "" if late is None else spoken(line.at[late] - deadline),
                 "subject": ", ".join(line.keys[anchor]),
+                "count": str(len(members)),
             },
-        )._replace(evidence=evidence)
+        )
 
     def _deadline(self, line: Line, anchor: int, pauses: Sequence[Pause]) -> Micros | None:
         at = line.at[anchor]
@@ -185,6 +184,14 @@ class Absence:
         return bool(pauses) and pauses[-1][1] is None
 
 
+class _Standing(NamedTuple):
+    """An absence that stands: its members, which may still grow, the deadline, and what came too late."""
+
+    members: list[int]
+    deadline: Micros
+    late: int | None
+
+
 class _Episodes:
     """What is one until it is fulfilled."""
 
@@ -208,16 +215,6 @@ class _Episodes:
             if _shared(keys, self.line.keys[index]):
                 return members
         return None
-
-
-def _complete(line: Line, draft: Draft) -> Draft:
-    """The draft with all members of its episode, which it may have gained after it was drawn up."""
-    evidence = sorted(set(draft.evidence))
-    last = line.at[max(i for i in evidence if draft.resolved_at is None or line.at[i] < draft.resolved_at)]
-    extends_to = max(draft.extends_to, last)
-    return draft._replace(
-        evidence=evidence, extends_to=extends_to, facts={**draft.facts, "count": str(len(evidence))}
-    )
 
 
 def _plain_deadline(begin: Micros, amount: Micros, pauses: Sequence[Pause]) -> Micros | None:

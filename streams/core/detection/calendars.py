@@ -91,9 +91,7 @@ class Calendar:
             known[key] = self._deadline(begin, amount)
         return known[key]
 
-    def deadline_with_pauses(
-        self, begin: Micros, amount: Micros, pauses: Sequence[Pause]
-    ) -> Micros | None:
+    def deadline_with_pauses(self, begin: Micros, amount: Micros, pauses: Sequence[Pause]) -> Micros | None:
         """The same with a clock that stands still during `pauses` (sorted, disjoint); None while it stands
         still without an end, or for ever.
         """
@@ -133,7 +131,9 @@ class Calendar:
             if not self.holiday(day):
                 midnight = day * DAY
                 blocks = self.week[(day + 3) % 7]  # 1970-01-01 was a Thursday
-                instants = ((self.zone(midnight + opens), self.zone(midnight + closes)) for opens, closes in blocks)
+                instants = (
+                    (self.zone(midnight + opens), self.zone(midnight + closes)) for opens, closes in blocks
+                )
                 found = tuple((opens, closes) for opens, closes in instants if opens < closes)
             if len(self._days) >= _REMEMBERED:
                 self._days.clear()

@@ -33,6 +33,8 @@ _COMPARISONS: Final[dict[str, Callable[[Any, Any], bool]]] = {
 }
 _OPERATORS: Final = ("in", "not", "exists", *_COMPARISONS)
 _NUMBERS: Final = (int, float, Decimal)
+CONTACT_TYPES: Final = frozenset({"call", "voicemail", "sms", "message", "visit", "form", "chat"})
+"""The only types that can be contacts (`streams.core.facets.is_contact`); a test holds the two together."""
 _TYPES: Final = frozenset(kind for kinds in INTERACTION_TYPES.values() for kind in kinds)
 
 
@@ -89,7 +91,9 @@ def reader_of(name: str, path: Sequence[str | int] = ()) -> tuple[Callable[[Inte
     head, _, key = name.partition(".")
     if head == "attributes" and key:
         return (lambda interaction: interaction.attributes.get(key)), str | None
-    raise ConditionError(path, f"{name!r} is no field; write one of {', '.join(field_names())}, attributes.NAME")
+    raise ConditionError(
+        path, f"{name!r} is no field; write one of {', '.join(field_names())}, attributes.NAME"
+    )
 
 
 def compile_condition(spec: Mapping[str, Any], path: Sequence[str | int] = ()) -> Condition:
@@ -141,6 +145,8 @@ def _field(name: str, value: Any, path: Sequence[str | int]) -> Condition:
                 tests.append(_comparison(read, _COMPARISONS[operator], _number(operand, hint, where)))
             case _:
                 raise ConditionError(where, f"{operator!r} is none of {', '.join(_OPERATORS)}")
+    if name == "contact" and value.get("in") is True:
+        types = CONTACT_TYPES
     return Condition(_conjunction(tests), (name,), types)
 
 
@@ -240,9 +246,7 @@ def _any_of(parts: Sequence[Condition]) -> Condition:
     if len(tests) == 2:
         one, two = tests
         return Condition(lambda interaction: one(interaction) or two(interaction), _fields(parts), types)
-    return Condition(
-        lambda interaction: any(test(interaction) for test in tests), _fields(parts), types
-    )
+    return Condition(lambda interaction: any(test(interaction) for test in tests), _fields(parts), types)
 
 
 def _fields(parts: Sequence[Condition]) -> tuple[str, ...]:

@@ -20,13 +20,20 @@ from tests.builders import call, page_view
 
 def test_every_field_of_an_interaction_has_its_column() -> None:
     it = msgspec.structs.replace(call("2026-03-01T10:00Z", by="crm:ann"), promise_due_on="2026-03-05")
-    rows = interaction_rows([(PlacedInteraction(it, "j1", True), 7)])
+    rows = interaction_rows([(PlacedInteraction(it, "j1", False), 7)])
     (block,) = rows.blocks
     values = {name: column[0] for name, column in zip(rows.names, block, strict=True)}
     assert values.pop("promise_due_on") == date(2026, 3, 5)
-    assert (values.pop("journey_id"), values.pop("beyond_horizon"), values.pop("version")) == ("j1", True, 7)
+    assert (values.pop("journey_id"), values.pop("beyond_horizon"), values.pop("version")) == ("j1", False, 7)
     assert values == {name: getattr(it, name) for name in values}
     assert set(values) == set(Interaction.__struct_fields__) - {"promise_due_on"}
+
+
+def test_what_is_beyond_the_horizon_never_replaces_a_row() -> None:
+    late, timely = (call("2026-03-01T10:00Z", by="crm:ann", id=name) for name in "ab")
+    rows = interaction_rows([(PlacedInteraction(late, None, True), 7), (PlacedInteraction(timely, "j"), 8)])
+    (block,) = rows.blocks
+    assert tuple(block[INTERACTION_COLUMNS.index("version")]) == (0, 8)
 
 
 def test_a_block_holds_one_channel_and_keeps_the_order() -> None:

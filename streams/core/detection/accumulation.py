@@ -1,0 +1,101 @@
+"""A thousand small cuts: many mild findings within a time, and no grave one among them.
+
+The only kind that looks at findings in place of interactions; `detect` asks it last.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from schemas.findings import Evidence, Finding, Identity, Severity
+from schemas.interaction import Micros
+from streams.core.detection.bursts import bursts, fewest_to_remove
+from streams.core.detection.draft import Draft, Told
+from streams.core.detection.spans import spoken
+
+
+@dataclass(frozen=True, slots=True)
+class Accumulation:
+    """`at_least` findings of severity `of` raised `within` from first to last, with none of a severity in `without`
+    raised in the same window, which ends at the last of them. Windows that share a finding are one; it
+    grows until a horizon after it was raised.
+    """
+
+    of: Severity
+    at_least: int
+    within: Micros
+    without: frozenset[Severity]
+    severity: Severity
+
+    def gather(self, findings: Sequence[Finding], final: Sequence[Finding], horizon: Micros) -> list[Draft]:
+        """What stands over `findings`, which are all that were not withdrawn but those of this case; `final` are
+        the findings of this case that nothing can change any more. Anchor and evidence are told, not
+        indices.
+        """
+        cuts = sorted((one for one in findings if one.severity == self.of), key=_place)
+        if len(cuts) < self.at_least:
+            return []
+        times = [cut.raised_at for cut in cuts]
+        graver = [one.raised_at for one in findings if one.severity in self.without]
+        within = self.within
+
+        def alone(first: int, last: int) -> bool:
+            until = times[last]
+            return not any(until - within <= at <= until for at in graver)
+
+        done_until = max((finding.extends_to for finding in final), default=None)
+        found: list[Draft] = []
+        for first, completed, last in bursts(
+            times, None, self.at_least, within, horizon=horizon, done_until=done_until, counts=alone
+        ):
+            members = cuts[first : last + 1]
+            fewest = fewest_to_remove(times[first : last + 1], None, self.at_least, within)
+            found.append(
+                Draft(
+                    -1,
+                    (),
+                    (),
+                    times[completed],
+                    times[last],
+                    self.severity,
+                    subjects=(),
+                    counted=members[0].finding_id,
+                    facts={
+                        "count": str(len(members)),
+                        "span": spoken(times[last] - times[first]),
+                        "rules": ", ".join(dict.fromkeys(cut.rule for cut in members)),
+                    },
+                    told=Told(
+                        _evidence(members),
+                        members[0].anchor,
+                        _counterfactual([members[position] for position in fewest]),
+                    ),
+                )
+            )
+        return found
+
+
+def _place(finding: Finding) -> tuple[Micros, str]:
+    return finding.raised_at, finding.finding_id
+
+
+def _evidence(members: Sequence[Finding]) -> tuple[Evidence, ...]:
+    """The anchors of the findings, each with the rules that it broke."""
+    rules: dict[Identity, list[str]] = {}
+    anchors: dict[Identity, Evidence] = {}
+    for finding in members:
+        for evidence in finding.evidence:
+            if evidence.identity == finding.anchor:
+                anchors[finding.anchor] = evidence
+        rules.setdefault(finding.anchor, []).append(finding.rule)
+    found = [
+        Evidence(
+            one.source, one.id, one.topic, one.partition, one.offset, one.occurred_at, one.channel,
+            {"rules": ", ".join(dict.fromkeys(rules[identity]))},
+        )
+        for identity, one in anchors.items()
+    ]  # fmt: skip
+    return tuple(sorted(found, key=lambda one: (one.occurred_at, one.source, one.id)))
+
+
+def _counterfactual(members: Sequence[Finding]) -> tuple[Identity, ...]:
+    return tuple(sorted({identity for finding in members for identity in finding.counterfactual}))

@@ -1,0 +1,188 @@
+"""From a timeline to findings: the pure function that live, replay and back-test share."""
+
+from collections.abc import Mapping, Sequence
+from hashlib import blake2b
+from typing import NamedTuple
+
+from schemas.findings import Evidence, Finding, FindingState, Identity
+from schemas.interaction import Interaction, Micros
+from streams.core.detection.draft import Draft, Expectation, earliest
+from streams.core.detection.line import Line, values_of
+from streams.core.detection.ruleset import CompiledAccumulation, CompiledCase, RuleSet
+
+
+class Detected(NamedTuple):
+    """What stands for a customer at an instant.
+
+    `findings` are `open`, `resolved` or `settled`, sorted by `raised_at` and id; those that are final are not
+    among them. `next_due` is the earliest instant after `now` at which they would change with no new interaction,
+    None if never. `expects` are interactions that the timeline must hold longer than `RuleSet.lookback`.
+    """
+
+    findings: tuple[Finding, ...]
+    next_due: Micros | None
+    expects: tuple[Expectation, ...] = ()
+
+
+NOTHING = Detected((), None)
+
+
+def detect(
+    customer: str,
+    interactions: Sequence[Interaction],
+    now: Micros,
+    rules: RuleSet,
+    *,
+    final: Sequence[Finding] = (),
+    complete_from: Micros | None = None,
+    marks: Sequence[int] | None = None,
+) -> Detected:
+    """Detect what stands at `now`. Pure: same arguments, same findings.
+
+    `interactions` are sorted by position, identities distinct. Where older ones are not held any more,
+    `complete_from` says since when findings can be told from what is left (`RuleSet.complete_from`), and `final` are
+    those known that were raised before it. `marks` are `rules.mark` of each interaction, when they are at hand.
+
+    An interaction that occurs later than `now` counts: only absence waits for the clock.
+    """
+    if marks is None:
+        mark = rules.mark
+        marks = [mark(interaction) for interaction in interactions]
+    line = Line(interactions, marks, now, rules.horizon)
+    union = line.union
+    finals = _by_case(final)
+    findings: list[Finding] = []
+    expects: list[Expectation] = []
+    next_due: Micros | None = None
+    for case in rules.cases:
+        needs = case.needs
+        if union & needs != needs:
+            continue
+        seen = case.detector.see(line, finals.get((case.rule.id, case.name), ()))
+        if seen.next_due is not None:
+            next_due = earliest(next_due, seen.next_due)
+        if seen.expects:
+            expects.extend(seen.expects)
+        for draft in seen.drafts:
+            if complete_from is None or draft.raised_at >= complete_from:
+                findings.append(_finding(customer, line, case, draft))
+    if findings or final:
+        for accumulation in rules.accumulations:
+            findings.extend(_gathered(customer, line, accumulation, findings, finals, complete_from))
+    if not findings:
+        return Detected((), next_due, tuple(expects))
+    for finding in findings:
+        if finding.state == "open":
+            next_due = earliest(next_due, finding.raised_at + rules.horizon + 1)
+    findings.sort(key=_place)
+    return Detected(tuple(findings), next_due, tuple(expects))
+
+
+def finding_id_of(rule: str, case: str, customer: str, anchor: Identity, counted: str) -> str:
+    """The id of a finding: 32 hexadecimal digits.
+
+    BLAKE2b with a digest of 16 bytes over the UTF-8 of the five parts, each but the last written as
+    its length in characters, a colon and itself; no two different lists are written alike.
+    """
+    parts = (rule, case, customer, anchor.source, anchor.id)
+    text = "".join(f"{len(part)}:{part}" for part in parts) + counted
+    return blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def _place(finding: Finding) -> tuple[Micros, str]:
+    return finding.raised_at, finding.finding_id
+
+
+def _by_case(findings: Sequence[Finding]) -> dict[tuple[str, str], list[Finding]]:
+    found: dict[tuple[str, str], list[Finding]] = {}
+    for finding in findings:
+        found.setdefault((finding.rule, finding.case), []).append(finding)
+    return found
+
+
+def _state(line: Line, draft: Draft) -> FindingState:
+    if draft.resolved_at is not None:
+        return "resolved"
+    return "settled" if line.now > draft.raised_at + line.horizon else "open"
+
+
+def _finding(customer: str, line: Line, case: CompiledCase, draft: Draft) -> Finding:
+    anchor = line.interactions[draft.anchor]
+    evidence = tuple([line.evidence(index, case.fields) for index in draft.evidence])
+    return _made(
+        customer,
+        line,
+        case,
+        draft,
+        Identity(anchor.source, anchor.id),
+        evidence,
+        tuple([line.identity(index) for index in draft.counterfactual]),
+        _Words(draft.facts, anchor),
+    )
+
+
+def _made(
+    customer: str,
+    line: Line,
+    case: CompiledCase | CompiledAccumulation,
+    draft: Draft,
+    anchor: Identity,
+    evidence: tuple[Evidence, ...],
+    counterfactual: tuple[Identity, ...],
+    words: Mapping[str, str],
+) -> Finding:
+    if case.channel == "anchor":
+        channel = next(one.channel for one in evidence if one.identity == anchor)
+    else:
+        channel = evidence[0 if case.channel == "first" else -1].channel
+    return Finding(
+        finding_id_of(case.rule.id, case.name, customer, anchor, draft.counted),
+        case.rule.id,
+        case.version,
+        case.name,
+        customer,
+        draft.severity,
+        case.rule.weight_of(draft.severity),
+        channel,
+        _state(line, draft),
+        draft.raised_at,
+        draft.resolved_at,
+        anchor,
+        evidence,
+        counterfactual,
+        case.sentence.format_map(words),
+        case.action,
+        draft.subjects,
+        draft.extends_to,
+    )
+
+
+def _gathered(
+    customer: str,
+    line: Line,
+    case: CompiledAccumulation,
+    findings: Sequence[Finding],
+    finals: Mapping[tuple[str, str], Sequence[Finding]],
+    complete_from: Micros | None,
+) -> list[Finding]:
+    mine = (case.rule.id, case.name)
+    told = [one for one in findings if (one.rule, one.case) != mine]
+    told.extend(one for key, several in finals.items() if key != mine for one in several)
+    made: list[Finding] = []
+    for draft in case.detector.gather(told, finals.get(mine, ()), line.horizon):
+        if draft.told is None or (complete_from is not None and draft.raised_at < complete_from):
+            continue
+        evidence, anchor, counterfactual = draft.told
+        made.append(_made(customer, line, case, draft, anchor, evidence, counterfactual, draft.facts))
+    return made
+
+
+class _Words(dict[str, str]):
+    """The words of a sentence: the detector's facts, then the fields of the anchor; what is absent is `?`."""
+
+    def __init__(self, facts: Mapping[str, str], anchor: Interaction) -> None:
+        super().__init__(facts)
+        self.anchor = anchor
+
+    def __missing__(self, name: str) -> str:
+        return values_of(self.anchor, (name,)).get(name, "?")

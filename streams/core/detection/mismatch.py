@@ -1,0 +1,272 @@
+"""More than was agreed: amounts that differ across channels, in either order of arrival."""
+
+from bisect import bisect_right
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, Literal, NamedTuple
+
+from schemas.findings import SEVERITIES, Finding, Severity
+from schemas.interaction import Interaction, Micros
+from streams.core.detection.draft import NOTHING, Draft, Expectation, Seen
+from streams.core.detection.line import Line
+
+Read = Callable[[Interaction], Any]
+
+
+class Tie(NamedTuple):
+    """What ties amounts together (`key`) and how they are compared."""
+
+    key: Read
+    name: str
+    compare: Literal["each", "sum"]
+
+
+class Excess(NamedTuple):
+    """From so many percent of what was expected, or so many units, on it is of another severity."""
+
+    severity: Severity
+    percent: Decimal
+    units: Decimal
+
+
+class _Standing(NamedTuple):
+    """A sum that is above, with its worst so far."""
+
+    raised_at: Micros
+    anchor: int
+    opener: int
+    severity: Severity
+    wanted: Decimal
+    total: Decimal
+    excess: Decimal
+    evidence: tuple[int, ...]
+    charges: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Mismatch:
+    """An actual amount above the expected one by more than `tolerance`.
+
+    Amounts of one key, equal in the fields of `same`, with no silence longer than `within` between them, belong
+    together. `each` compares every actual amount with the latest expected one at or before it, or with the first
+    after it if there is none. `sum` compares, as time goes by, the sum of the actual amounts with the latest
+    expected one. A tie is used for what no earlier tie could compare. Negative actual amounts are refunds: a later
+    one that takes the excess back puts it right.
+    """
+
+    has_expected: int
+    has_actual: int
+    expected: Read
+    actual: Read
+    same: Sequence[Read]
+    ties: Sequence[Tie]
+    tolerance: Decimal
+    within: Micros
+    severity: Severity
+    from_excess: Excess | None
+    lookback: Micros = 0
+
+    def see(self, line: Line, final: Sequence[Finding]) -> Seen:  # noqa: ARG002 - the shape of a detector
+        """What stands. It never waits for anything."""
+        needed = self.has_expected | self.has_actual
+        if line.union & needed != needed:
+            return NOTHING
+        priced = line.having(needed)
+        drafts: list[Draft] = []
+        expects: list[Expectation] = []
+        compared: set[int] = set()
+        for order, tie in enumerate(self.ties):
+            earlier = self.ties[:order]
+            for name, chain in self._chains(line, priced, tie):
+                if tie.compare == "each":
+                    drafts.extend(self._each(line, name, chain, compared))
+                else:
+                    drafts.extend(self._sum(line, name, self._comparable(line, chain, compared, earlier)))
+                until = line.at[chain[-1]] + self.within + 2 * line.horizon
+                expects.extend(
+                    Expectation(line.identity(index), until)
+                    for index in chain
+                    if until > line.at[index] + self.lookback
+                )
+        return Seen(drafts, None, expects)
+
+    def _chains(self, line: Line, priced: Sequence[int], tie: Tie) -> Iterator[tuple[str, list[int]]]:
+        """The amounts that belong together, in order of time; at one instant what is expected comes first."""
+        groups: dict[Hashable, list[int]] = {}
+        for index in priced:
+            interaction = line.interactions[index]
+            value = tie.key(interaction)
+            if value is not None:
+                same = tuple(read(interaction) for read in self.same)
+                groups.setdefault((value, same), []).append(index)
+        for indices in groups.values():
+            indices.sort(key=lambda index: (line.at[index], not line.marks[index] & self.has_expected, index))
+            name = str(tie.key(line.interactions[indices[0]]))
+            chain = indices[:1]
+            for index in indices[1:]:
+                if line.at[index] - line.at[chain[-1]] > self.within:
+                    yield name, chain
+                    chain = []
+                chain.append(index)
+            yield name, chain
+
+    def _comparable(
+        self, line: Line, chain: Sequence[int], compared: set[int], earlier: Sequence[Tie]
+    ) -> list[tuple[int, bool, bool]]:
+        """What of a chain may be compared by this tie: `(index, as expected, as actual)`.
+
+        Amounts that name an earlier tie are meant for it: they stand in as expected only when there is one such
+        name and no total without any, and then only for actual amounts that name none.
+        """
+
+        def named(index: int) -> tuple[Any, ...]:
+            return tuple(tie.key(line.interactions[index]) for tie in earlier)
+
+        expected = [index for index in chain if line.marks[index] & self.has_expected]
+        nameless = {index for index in expected if not any(named(index))}
+        stand_in = not nameless and len({named(index) for index in expected}) == 1
+        usable = nameless or (set(expected) if stand_in else set())
+        found: list[tuple[int, bool, bool]] = []
+        for index in chain:
+            is_actual = bool(line.marks[index] & self.has_actual) and index not in compared
+            if stand_in and any(named(index)):
+                is_actual = False
+            if index in usable or is_actual:
+                found.append((index, index in usable, is_actual))
+        return found
+
+    def _each(self, line: Line, name: str, chain: Sequence[int], compared: set[int]) -> Iterator[Draft]:
+        expected = [index for index in chain if line.marks[index] & self.has_expected]
+        actual = [index for index in chain if line.marks[index] & self.has_actual]
+        if not expected or not actual:
+            return
+        compared.update(actual)
+        times = [line.at[index] for index in expected]
+        refunds = [[index, -self._actual(line, index)] for index in actual if self._actual(line, index) < 0]
+        for index in actual:
+            basis = expected[max(0, bisect_right(times, line.at[index]) - 1)]
+            wanted = self._expected(line, basis)
+            excess = self._actual(line, index) - wanted
+            if excess <= self.tolerance or self._actual(line, index) <= 0:
+                continue
+            raised_at = max(line.at[index], line.at[basis])
+            used, resolved_at = self._take_back(line, refunds, index, excess - self.tolerance, raised_at)
+            if resolved_at is not None and resolved_at <= raised_at:
+                continue
+            yield Draft(
+                index,
+                sorted({basis, index, *used}),
+                (index,),
+                raised_at,
+                raised_at,
+                self._severity(wanted, excess),
+                resolved_at,
+                line.keys[index],
+                facts=_told(name, wanted, self._actual(line, index), excess),
+            )
+
+    def _take_back(
+        self, line: Line, refunds: list[list[Any]], charge: int, excess: Decimal, raised_at: Micros
+    ) -> tuple[list[int], Micros | None]:
+        """Use refunds later than a charge, oldest first, until its excess is gone."""
+        used: list[int] = []
+        for refund in refunds:
+            index, left = refund
+            if line.at[index] <= line.at[charge] or not left or line.at[index] > raised_at + line.horizon:
+                continue
+            taken = min(left, excess)
+            refund[1] = left - taken
+            excess -= taken
+            used.append(index)
+            if excess <= 0:
+                return used, line.at[index]
+        return used, None
+
+    def _sum(self, line: Line, name: str, entries: Sequence[tuple[int, bool, bool]]) -> Iterator[Draft]:
+        total = Decimal(0)
+        wanted: Decimal | None = None
+        basis = last_charge = -1
+        counted: list[int] = []
+        standing: _Standing | None = None
+        stale = False  # still above from a finding that is settled: only a further charge makes a new one
+        for index, as_expected, as_actual in entries:
+            at = line.at[index]
+            if standing is not None and at > standing.raised_at + line.horizon:
+                yield self._summed(line, name, standing, None)
+                standing, stale = None, True
+            if as_expected:
+                wanted, basis = self._expected(line, index), index
+            amount = self._actual(line, index) if as_actual else Decimal(0)
+            if as_actual:
+                total += amount
+                counted.append(index)
+                if amount > 0:
+                    last_charge = index
+            if wanted is None or last_charge < 0:
+                continue
+            excess = total - wanted
+            if excess <= self.tolerance:
+                if standing is not None and at > standing.raised_at:
+                    yield self._summed(line, name, standing, index)
+                standing, stale = None, False
+                continue
+            severity = self._severity(wanted, excess)
+            if standing is None:
+                if stale and amount <= 0:
+                    continue
+                standing = _Standing(at, last_charge, index, severity, wanted, total, excess, (), ())
+            elif excess > standing.excess:
+                severity = max(severity, standing.severity, key=SEVERITIES.index)
+                standing = standing._replace(severity=severity, wanted=wanted, total=total, excess=excess)
+            standing = standing._replace(
+                evidence=tuple(dict.fromkeys((*standing.evidence, basis, *counted))), charges=tuple(counted)
+            )
+        if standing is not None:
+            yield self._summed(line, name, standing, None)
+
+    def _summed(self, line: Line, name: str, standing: "_Standing", righted: int | None) -> Draft:
+        anchor, opener = standing.anchor, standing.opener
+        evidence = {*standing.evidence} if righted is None else {*standing.evidence, righted}
+        return Draft(
+            anchor,
+            sorted(evidence),
+            self._fewest(line, standing.charges, standing.excess),
+            standing.raised_at,
+            standing.raised_at,
+            standing.severity,
+            None if righted is None else line.at[righted],
+            line.keys[anchor],
+            "" if opener == anchor else "\x1f".join(line.identity(opener)),
+            _told(name, standing.wanted, standing.total, standing.excess),
+        )
+
+    def _fewest(self, line: Line, charges: Sequence[int], excess: Decimal) -> list[int]:
+        """The fewest charges, greatest first, without which the sum would not be above."""
+        found: list[int] = []
+        for index in sorted(charges, key=lambda one: (-self._actual(line, one), one)):
+            if excess <= self.tolerance:
+                break
+            excess -= self._actual(line, index)
+            found.append(index)
+        return sorted(found)
+
+    def _severity(self, wanted: Decimal, excess: Decimal) -> Severity:
+        limit = self.from_excess
+        if limit is not None and (excess * 100 >= abs(wanted) * limit.percent or excess >= limit.units):
+            return limit.severity
+        return self.severity
+
+    def _expected(self, line: Line, index: int) -> Decimal:
+        return _decimal(self.expected(line.interactions[index]))
+
+    def _actual(self, line: Line, index: int) -> Decimal:
+        return _decimal(self.actual(line.interactions[index]))
+
+
+def _decimal(value: Any) -> Decimal:
+    return value if isinstance(value, Decimal) else Decimal(str(value))
+
+
+def _told(name: str, expected: Decimal, actual: Decimal, excess: Decimal) -> dict[str, str]:
+    return {"key": name, "expected": f"{expected:f}", "actual": f"{actual:f}", "excess": f"{excess:f}"}

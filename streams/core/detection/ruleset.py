@@ -1,0 +1,327 @@
+"""A rule set: rule files compiled to detectors, with versions that name their content."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from hashlib import blake2b
+from typing import Any, Final, Literal, NamedTuple, assert_never
+
+from schemas.interaction import DAY, Interaction, Micros
+from schemas.vocabulary import INTERACTION_TYPES
+from streams.core.detection.absence import Absence
+from streams.core.detection.accumulation import Accumulation
+from streams.core.detection.calendars import Calendar
+from streams.core.detection.conditions import Condition, Test, compile_condition, reader_of
+from streams.core.detection.draft import Detector
+from streams.core.detection.mismatch import Excess, Mismatch, Tie
+from streams.core.detection.repeat import Repeat
+from streams.core.detection.rule import (
+    AbsenceCase,
+    AccumulationCase,
+    CalendarFile,
+    Case,
+    MismatchCase,
+    RepeatCase,
+    RuleFile,
+    SequenceCase,
+    ThresholdCase,
+)
+from streams.core.detection.sequence import Succession
+from streams.core.detection.threshold import Threshold
+
+DEFINITIONS: Final = 1
+"""Raise it when a detector comes to mean something else: all versions change with it."""
+
+SUBJECT_FIELDS: Final = ("case_id", "order_id", "reason", "thread_id")
+MakeCalendar = Callable[[CalendarFile], Calendar]
+"""How a calendar file becomes a calendar: zones and holidays come from outside the core."""
+
+
+class CompiledCase(NamedTuple):
+    """One case, ready to look. `needs` are the bits without which it sees nothing."""
+
+    rule: RuleFile
+    version: str
+    name: str
+    needs: int
+    detector: Detector
+    fields: tuple[str, ...]
+    """Whose values are told with the evidence."""
+    sentence: str
+    action: str
+    channel: Literal["anchor", "first", "last"]
+
+
+class CompiledAccumulation(NamedTuple):
+    """One case over the findings of the others."""
+
+    rule: RuleFile
+    version: str
+    name: str
+    detector: Accumulation
+    sentence: str
+    action: str
+    channel: Literal["anchor", "first", "last"]
+
+
+@dataclass(frozen=True, slots=True)
+class RuleSet:
+    """The enabled rules, in the order of their ids. `version` changes when any of them, or the horizon, does.
+
+    `horizon`: nothing that occurs later than this after a finding was raised changes it.
+    """
+
+    rules: tuple[RuleFile, ...]
+    version: str
+    versions: Mapping[str, str]
+    """The version of each enabled rule by its id: a digest of its content."""
+    horizon: Micros
+    cases: tuple[CompiledCase, ...]
+    accumulations: tuple[CompiledAccumulation, ...]
+    reach: Micros
+    """How far before it is raised the evidence of a finding can lie, promises and paused clocks aside."""
+    tests: Mapping[str, tuple[tuple[int, Test], ...]] = field(repr=False)
+
+    @property
+    def lookback(self) -> Micros:
+        """How far behind its newest interaction a timeline must be whole, so that what leaves it is final.
+
+        A finding can change until a horizon after it was raised, by an interaction that arrives another
+        horizon later; its evidence reaches `reach` further back; a day for clocks that differ.
+        """
+        return 2 * self.horizon + self.reach + DAY
+
+    def complete_from(self, forgotten_before: Micros | None) -> Micros | None:
+        """Since when findings can be detected anew on a timeline that begins at `forgotten_before`; those raised
+        earlier are final. None: always.
+        """
+        return None if forgotten_before is None else forgotten_before + self.reach
+
+    def mark(self, interaction: Interaction) -> int:
+        """Which conditions of the set an interaction fulfils, one bit each. It depends on nothing else, so it can
+        be kept beside the interaction as long as the version of the set stays.
+        """
+        mark = 0
+        for bit, holds in self.tests[interaction.type]:
+            if holds(interaction):
+                mark |= bit
+        return mark
+
+
+class _Bits:
+    """Gives every different condition a bit."""
+
+    def __init__(self) -> None:
+        self.conditions: list[Condition] = []
+        self._known: dict[str, int] = {}
+
+    def of(self, spec: Mapping[str, Any] | None) -> int:
+        if spec is None:
+            return 0
+        text = _canonical(spec)
+        if text not in self._known:
+            self._known[text] = 1 << len(self.conditions)
+            self.conditions.append(compile_condition(spec))
+        return self._known[text]
+
+    def tests(self) -> dict[str, tuple[tuple[int, Test], ...]]:
+        """For each interaction type the conditions that it can fulfil."""
+        kinds = [kind for kinds in INTERACTION_TYPES.values() for kind in kinds]
+        numbered = [(1 << place, condition) for place, condition in enumerate(self.conditions)]
+        return {
+            kind: tuple((bit, one.holds) for bit, one in numbered if one.types is None or kind in one.types)
+            for kind in kinds
+        }
+
+
+def compile_rules(
+    rules: Sequence[RuleFile], make_calendar: MakeCalendar, horizon: Micros = 30 * DAY
+) -> RuleSet:
+    """Compile rule files; raises ValueError when two have the same id, and what `make_calendar` raises."""
+    enabled = tuple(sorted((rule for rule in rules if rule.enabled), key=lambda rule: rule.id))
+    ids = [rule.id for rule in rules]
+    for name in ids:
+        if ids.count(name) > 1:
+            raise ValueError(f"two rules have the id {name!r}; give each its own")
+    versions = {rule.id: version_of(rule) for rule in enabled}
+    bits = _Bits()
+    calendars: dict[str, Calendar] = {}
+    bounds: list[Micros] = []
+    drawn: list[tuple[RuleFile, Case, Calendar]] = []
+    for rule in enabled:
+        told = _canonical(rule.calendar.model_dump(mode="json"))
+        calendar = calendars.setdefault(told, make_calendar(rule.calendar))
+        for case in rule.stands_when:
+            drawn.append((rule, case, calendar))
+            bounds.append(_reach(case, calendar))
+    reach = max(bounds, default=0)
+    lookback = 2 * horizon + reach + DAY
+    cases: list[CompiledCase] = []
+    accumulations: list[CompiledAccumulation] = []
+    for rule, case, calendar in drawn:
+        version = versions[rule.id]
+        sentence, action = case.sentence or rule.sentence, case.action or rule.action
+        if isinstance(case, AccumulationCase):
+            gatherer = Accumulation(
+                case.of, case.at_least, case.within, frozenset(case.without), case.severity
+            )
+            accumulations.append(
+                CompiledAccumulation(rule, version, case.name, gatherer, sentence, action, case.channel)
+            )
+        else:
+            needs, detector, fields = _compile(case, bits, calendar, lookback)
+            cases.append(
+                CompiledCase(
+                    rule,
+                    version,
+                    case.name,
+                    needs,
+                    detector,
+                    _told_fields(fields),
+                    sentence,
+                    action,
+                    case.channel,
+                )
+            )
+    told = _canonical([DEFINITIONS, horizon, sorted(versions.items())])
+    return RuleSet(
+        enabled, _digest(told), versions, horizon, tuple(cases), tuple(accumulations), reach, bits.tests()
+    )
+
+
+def version_of(rule: RuleFile) -> str:
+    """The digest of a rule's content: the same for files that say the same, whatever their layout."""
+    return _digest(_canonical([DEFINITIONS, rule.model_dump(mode="json")]))
+
+
+def _digest(text: str) -> str:
+    return blake2b(text.encode(), digest_size=6).hexdigest()
+
+
+def _canonical(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=str)
+
+
+def _compile(
+    case: Case, bits: _Bits, calendar: Calendar, lookback: Micros
+) -> tuple[int, Detector, Sequence[str]]:
+    """The bits that a case needs, its detector, and the fields that matter to it."""
+    match case:
+        case ThresholdCase():
+            where = bits.of(case.where)
+            worse = case.worse
+            threshold = Threshold(
+                where,
+                case.severity,
+                tuple((bits.of(level.where), level.severity) for level in case.levels),
+                bits.of(worse.earlier) if worse is not None else 0,
+                worse.within if worse is not None else 0,
+                worse.severity if worse is not None else "minor",
+            )
+            return where, threshold, _fields(case.where, *(level.where for level in case.levels))
+        case RepeatCase():
+            where = bits.of(case.where)
+            repeat = Repeat(
+                where,
+                case.at_least,
+                case.within,
+                case.severity,
+                tuple(f"{key}:" for key in case.per),
+                reader_of(case.distinct)[0] if case.distinct is not None else None,
+                bits.of(case.put_right_by),
+            )
+            return where, repeat, (*_fields(case.where), *SUBJECT_FIELDS)
+        case AbsenceCase():
+            after = bits.of(case.after)
+            waiting = case.waiting
+            absence = Absence(
+                after,
+                bits.of(case.unless),
+                tuple(case.kept_by),
+                case.within,
+                case.severity,
+                calendar,
+                case.working_time,
+                bits.of(waiting.since) if waiting is not None else 0,
+                bits.of(waiting.until) if waiting is not None else 0,
+                case.episode,
+                lookback,
+            )
+            promised = ("promise_what", "promise_due_at", "promise_due_on") if case.due is not None else ()
+            fields = (*_fields(case.after, case.unless), *case.kept_by, *promised, *SUBJECT_FIELDS)
+            return after, absence, fields
+        case MismatchCase():
+            expected = bits.of({case.expected: {"exists": True}})
+            actual = bits.of({case.actual: {"exists": True}})
+            limit = case.from_excess
+            mismatch = Mismatch(
+                expected,
+                actual,
+                reader_of(case.expected)[0],
+                reader_of(case.actual)[0],
+                tuple(reader_of(name)[0] for name in case.same),
+                tuple(Tie(reader_of(tie.key)[0], tie.key, tie.compare) for tie in case.by),
+                Decimal(str(case.tolerance)),
+                case.within,
+                case.severity,
+                None
+                if limit is None
+                else Excess(limit.severity, Decimal(str(limit.percent)), Decimal(str(limit.units))),
+                lookback,
+            )
+            fields = (case.expected, case.actual, *case.same, *(tie.key for tie in case.by))
+            return expected | actual, mismatch, fields
+        case SequenceCase():
+            first, then = bits.of(case.first), bits.of(case.then)
+            sequence = Succession(
+                first,
+                then,
+                case.within,
+                case.severity,
+                case.same_subject,
+                bits.of(case.last_of),
+                case.anchor,
+                bits.of(case.put_right_by),
+            )
+            return first | then, sequence, (*_fields(case.first, case.then), *SUBJECT_FIELDS)
+        case AccumulationCase():
+            raise AssertionError("compiled apart: it looks at findings")
+        case _:
+            assert_never(case)
+
+
+def _fields(*specs: Mapping[str, Any] | None) -> list[str]:
+    return [name for spec in specs if spec is not None for name in compile_condition(spec).fields]
+
+
+_BEHIND_DERIVED: Final[dict[str, tuple[str, ...]]] = {
+    "contact": ("type", "direction"),
+    "verdict": ("outcome", "action"),
+}
+
+
+def _told_fields(names: Sequence[str]) -> tuple[str, ...]:
+    """Field names without repetition, derived ones replaced by what they are derived from."""
+    plain = (field for name in names for field in _BEHIND_DERIVED.get(name, (name,)))
+    return tuple(dict.fromkeys(plain))
+
+
+def _reach(case: Case, calendar: Calendar) -> Micros:
+    """How far before a finding is raised its evidence can lie."""
+    match case:
+        case ThresholdCase():
+            return case.worse.within if case.worse is not None else 0
+        case RepeatCase() | SequenceCase() | MismatchCase():
+            return case.within
+        case AbsenceCase():
+            if case.within is None:
+                return 0
+            if not case.working_time:
+                return case.within
+            weekly = sum(closes - opens for blocks in calendar.week for opens, closes in blocks)
+            return (case.within // weekly + 1) * 7 * DAY + 14 * DAY
+        case AccumulationCase():
+            return 0
+        case _:
+            assert_never(case)

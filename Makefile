@@ -16,6 +16,7 @@ help: ## Show this list
 setup: $(STAMP) ## Make .venv and install everything in it (quick when nothing changed)
 
 $(STAMP): pyproject.toml constraints.txt
+	@echo "Installing Touchline into $(VENV): about 250 MB to fetch, one to four minutes, only this once"
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $(STAMP)

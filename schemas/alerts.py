@@ -57,7 +57,8 @@ class Alert(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, tag="aler
     rule_version: str
     customer: str
     severity: Severity
-    channel: Channel
+    channel: Channel | None
+    """The process that the finding counts for; None only in a summary, which never is on the topic."""
     state: FindingState
     raised_at: str
     sentence: str

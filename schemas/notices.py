@@ -11,7 +11,16 @@ from schemas.alerts import Alert
 from schemas.findings import Severity
 
 NoticeKind = Literal[
-    "raised", "updated", "reminded", "repeated", "acknowledged", "resolved", "withdrawn", "settled", "folded", "calmed"
+    "raised",
+    "updated",
+    "reminded",
+    "repeated",
+    "acknowledged",
+    "resolved",
+    "withdrawn",
+    "settled",
+    "folded",
+    "calmed",
 ]
 """`reminded`: an acknowledgement or a snooze ran out and the finding still stands. `repeated`: the same again for a
 destination that forgets what it is not told again. `folded`: a flood of a rule in one summary; `calmed`: it is over."""

@@ -176,7 +176,7 @@ class LocalSettings(Section):
 class Settings(Section):
     """The whole tree."""
 
-    home: Path = Field(Path(".touchline"), description="Directory of all local state")
+    home: Path = Field(Path(".touchline"), description="Directory of all local state", validate_default=True)
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="What workers log, from this level up"
     )
@@ -187,6 +187,11 @@ class Settings(Section):
     identity: IdentitySettings = IdentitySettings()
     worker: WorkerSettings = WorkerSettings()
     local: LocalSettings = LocalSettings()
+
+    @field_validator("home")
+    @classmethod
+    def _home_is_absolute(cls, value: Path) -> Path:
+        return value.expanduser().absolute()
 
 
 def load_settings(environ: dict[str, str] | None = None, file: Path | None = None) -> Settings:

@@ -119,13 +119,13 @@ class ClientPool:
     def write(self, batches: Sequence[SinkBatch]) -> None:
         """Write these batches as one group; raises a `SinkError`."""
         try:
-            inserts = _inserts(batches)
+            statements = inserts(batches)
         except Exception as error:
             raise classify(error) from error
         with self._lock:
             client = self._idle.pop() if self._idle else self._connect(self._target)
         try:
-            for table, rows in inserts:
+            for table, rows in statements:
                 client.insert(table, rows)
         except BaseException as error:
             client.disconnect()
@@ -143,7 +143,7 @@ class ClientPool:
             client.disconnect()
 
 
-def _inserts(batches: Sequence[SinkBatch]) -> list[tuple[str, Rows]]:
+def inserts(batches: Sequence[SinkBatch]) -> list[tuple[str, Rows]]:
     """What to insert, in its order: rows first, the ledger last."""
     placed = [(row, batch.version) for batch in batches for row in batch.interactions]
     letters = [(letter, batch.incarnation) for batch in batches for letter in batch.dead_letters]

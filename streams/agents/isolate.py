@@ -18,9 +18,12 @@ def poisonous(items: Sequence[Item], step: Callable[[Sequence[Item]], object]) -
 
     `step` is a pure function of a batch, order kept. Bisection: with k bad items among n it is called about
     k log2 n times. When `step` still raises without the items returned (the fault is in their interplay only), the
-    remaining half that raises is narrowed further, so the loop always ends with a batch that passes.
+    remaining half that raises is narrowed further, so the loop always ends with a batch that passes. When `step`
+    raises on no items at all, none of them is to blame and none is returned.
     """
     bad: list[Poison] = []
+    if _error(step, []) is not None:
+        return bad
     good = list(range(len(items)))
     while (error := _error(step, [items[i] for i in good])) is not None:
         low, high = 0, len(good)  # the shortest prefix that raises ends at `high`

@@ -119,8 +119,8 @@ class Lanes:
                     await self._handler(batch)
                     self.acknowledged += 1
                 except Fenced:
+                    # Its room in flight was given back when the rebalance began.
                     log.info("batch abandoned: partition fenced", extra={"tp": tp})
-                    batch.release()
         except asyncio.CancelledError:
             raise
         except BaseException:

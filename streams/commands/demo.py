@@ -180,6 +180,7 @@ def _show(client: Any, summary: dict[str, Any], truth: str) -> None:
         f"stored {summary['stored']:,} + superseded {summary['superseded']:,} + dead {summary['dead']:,}; "
         f"{summary['journeys']:,} journeys of {summary['customers']:,} customers in {summary['seconds']:.0f} s\n",
         highlight=False,
+        soft_wrap=True,
     )
     found = telling_journey(client)
     if found is not None:
@@ -187,7 +188,7 @@ def _show(client: Any, summary: dict[str, Any], truth: str) -> None:
         console.print(journey_picture(journey, steps))
         sql = STEPS_SQL.format(journey_id=journey["journey_id"])
         console.print("\nThe SQL that reads it:\n", highlight=False)
-        console.print(sql, highlight=False, markup=False)
+        console.print(sql, highlight=False, markup=False, soft_wrap=True)
     console.print(
         "\nGo on:\n"
         "  touchline up                     keep everything running (the data of this demo is there)\n"
@@ -197,4 +198,5 @@ def _show(client: Any, summary: dict[str, Any], truth: str) -> None:
         f"  {truth}   what the simulation planted",
         highlight=False,
         markup=False,
+        soft_wrap=True,
     )

@@ -234,11 +234,12 @@ def differences(found: list[Row], expected: list[Row]) -> None:
 
 @contextmanager
 def open_road(
-    home: Path, broker: str, *, workers: int = 2, environ: Mapping[str, str] | None = None
+    home: Path, broker: str, *, workers: int | None = None, environ: Mapping[str, str] | None = None
 ) -> Iterator[Road]:
     """A pipeline in `home` for the length of the block, its dead workers restarted as `up` does.
 
-    `broker` is `mock`, `kafka` or HOST:PORT; `environ` are more settings. Settings reach the workers through the
+    `broker` is `mock`, `kafka` or HOST:PORT; `workers` as many as `up` would start, that is one on the mock, whose
+    groups now and then never answer a second member. `environ` are more settings. Settings reach the workers through the
     environment, as a user's do, so one such block may be open at a time.
     """
     variables = {

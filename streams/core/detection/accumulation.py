@@ -38,7 +38,7 @@ class Accumulation:
         graver = [one.raised_at for one in findings if one.severity in self.without]
         within = self.within
 
-        def alone(first: int, last: int) -> bool:
+        def alone(_: int, last: int) -> bool:
             until = times[last]
             return not any(until - within <= at <= until for at in graver)
 

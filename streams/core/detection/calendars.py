@@ -1,7 +1,7 @@
 """Working time: how much of it has passed between two instants, and when so much of it will have passed.
 
 A calendar is a week of opening blocks in one time zone, less holidays. Time zones and holidays are given to it as
-functions, so nothing here reads a clock or a database. Working time is real time that has elapsed inside opening blocks:
+functions, so nothing here reads a clock or a database. Working time is real time that elapsed inside opening blocks:
 a block across a change of the clocks has as many hours as really passed.
 """
 

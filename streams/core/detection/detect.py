@@ -117,7 +117,7 @@ def _finding(customer: str, line: Line, case: CompiledCase, draft: Draft) -> Fin
         Identity(anchor.source, anchor.id),
         evidence,
         tuple([line.identity(index) for index in draft.counterfactual]),
-        _Words(draft.facts, anchor),
+        _Words(draft.facts, anchor, case.fields),
     )
 
 
@@ -180,9 +180,13 @@ def _gathered(
 class _Words(dict[str, str]):
     """The words of a sentence: the detector's facts, then the fields of the anchor; what is absent is `?`."""
 
-    def __init__(self, facts: Mapping[str, str], anchor: Interaction) -> None:
+    def __init__(self, facts: Mapping[str, str], anchor: Interaction, fields: Sequence[str]) -> None:
         super().__init__(facts)
         self.anchor = anchor
+        self.fields = fields
 
     def __missing__(self, name: str) -> str:
+        if name == "values":
+            told = values_of(self.anchor, self.fields)
+            return ", ".join(f"{field.replace('_', ' ')} {value}" for field, value in told.items())
         return values_of(self.anchor, (name,)).get(name, "?")

@@ -163,7 +163,7 @@ class Mismatch:
                 self._severity(wanted, excess),
                 resolved_at,
                 line.keys[index],
-                facts=_told(name, wanted, self._actual(line, index), excess),
+                facts=self._told(line, index, name, wanted, self._actual(line, index), excess),
             )
 
     def _take_back(
@@ -238,7 +238,7 @@ class Mismatch:
             None if righted is None else line.at[righted],
             line.keys[anchor],
             "" if opener == anchor else "\x1f".join(line.identity(opener)),
-            _told(name, standing.wanted, standing.total, standing.excess),
+            self._told(line, anchor, name, standing.wanted, standing.total, standing.excess),
         )
 
     def _fewest(self, line: Line, charges: Sequence[int], excess: Decimal) -> list[int]:
@@ -257,6 +257,18 @@ class Mismatch:
             return limit.severity
         return self.severity
 
+    def _told(
+        self, line: Line, index: int, name: str, expected: Decimal, actual: Decimal, excess: Decimal
+    ) -> dict[str, str]:
+        same = (read(line.interactions[index]) for read in self.same)
+        return {
+            "key": name,
+            "expected": f"{expected:f}",
+            "actual": f"{actual:f}",
+            "excess": f"{excess:f}",
+            "unit": " ".join(str(value) for value in same if value is not None),
+        }
+
     def _expected(self, line: Line, index: int) -> Decimal:
         return _decimal(self.expected(line.interactions[index]))
 
@@ -266,7 +278,3 @@ class Mismatch:
 
 def _decimal(value: Any) -> Decimal:
     return value if isinstance(value, Decimal) else Decimal(str(value))
-
-
-def _told(name: str, expected: Decimal, actual: Decimal, excess: Decimal) -> dict[str, str]:
-    return {"key": name, "expected": f"{expected:f}", "actual": f"{actual:f}", "excess": f"{excess:f}"}

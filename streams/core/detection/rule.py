@@ -128,7 +128,7 @@ class CalendarFile(Closed):
 
     def blocks(self) -> tuple[tuple[Block, ...], ...]:
         """The week from Monday on."""
-        return tuple(tuple(sorted(self.week.get(day, []))) for day in _DAYS)  # type: ignore[call-overload]
+        return tuple(tuple(sorted(self.week.get(day, []))) for day in _DAYS)
 
 
 class _Case(Closed):
@@ -283,10 +283,10 @@ Case = Annotated[
 ]
 
 _FACTS: Final[dict[str, frozenset[str]]] = {
-    "threshold": frozenset(),
+    "threshold": frozenset({"values"}),
     "repeat": frozenset({"count", "contacts", "subject", "span", "values"}),
     "absence": frozenset({"deadline", "late", "subject", "count"}),
-    "mismatch": frozenset({"expected", "actual", "excess", "key"}),
+    "mismatch": frozenset({"expected", "actual", "excess", "key", "unit"}),
     "sequence": frozenset({"span", "subject", "count", "first_channel", "then_channel"}),
     "accumulation": frozenset({"count", "span", "rules"}),
 }

@@ -33,6 +33,8 @@ from streams.core.detection.threshold import Threshold
 DEFINITIONS: Final = 1
 """Raise it when a detector comes to mean something else: all versions change with it."""
 
+CLOSED_AT_MOST: Final = 14 * DAY
+"""How long holidays may keep a calendar closed beyond its week."""
 SUBJECT_FIELDS: Final = ("case_id", "order_id", "reason", "thread_id")
 MakeCalendar = Callable[[CalendarFile], Calendar]
 """How a calendar file becomes a calendar: zones and holidays come from outside the core."""
@@ -312,16 +314,16 @@ def _reach(case: Case, calendar: Calendar) -> Micros:
     match case:
         case ThresholdCase():
             return case.worse.within if case.worse is not None else 0
-        case RepeatCase() | SequenceCase() | MismatchCase():
+        case RepeatCase() | SequenceCase():
             return case.within
+        case MismatchCase() | AccumulationCase():
+            return 0  # the one holds whole chains, the other looks at findings
         case AbsenceCase():
             if case.within is None:
                 return 0
             if not case.working_time:
                 return case.within
             weekly = sum(closes - opens for blocks in calendar.week for opens, closes in blocks)
-            return (case.within // weekly + 1) * 7 * DAY + 14 * DAY
-        case AccumulationCase():
-            return 0
+            return case.within * 7 * DAY // weekly + CLOSED_AT_MOST
         case _:
             assert_never(case)

@@ -58,9 +58,9 @@ class Consumer:
 
 @dataclass
 class App:
-    """The fence's two facts, what was acknowledged and what was released."""
+    """The two facts of the fence, what was acknowledged and what was released."""
 
-    rebalancing: bool = False
+    rebalancing_count: int = 0
     consumer_generation_id: int = 1
     consumer: Consumer = field(default_factory=Consumer)
     acks: list[tuple[TP, int]] = field(default_factory=list)
@@ -73,7 +73,7 @@ class App:
         """A batch of one event, as a lane hands it to a handler."""
         message = Message(tp, generation, list(records))
         app: Any = self
-        return Batch(app, tp, generation, [Event(message, self.acks)], message.value)  # type: ignore[list-item]
+        return Batch(app, tp, generation, self.rebalancing_count, [Event(message, self.acks)], message.value)  # type: ignore[list-item]
 
 
 class Builder:

@@ -87,5 +87,8 @@ async def test_nothing_is_attempted_without_the_partition() -> None:
     async def attempt() -> None:
         pytest.fail("a side effect without owning the partition")
 
+    app = App()
+    batch = app.batch([])
+    app.rebalancing_count += 1
     with pytest.raises(Fenced):
-        await insist(attempt, App(rebalancing=True).batch([]), "it")
+        await insist(attempt, batch, "it")

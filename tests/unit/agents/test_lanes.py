@@ -1,6 +1,7 @@
 """Lanes: order within a partition, partitions side by side, joining, the fence, and the end of the process."""
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -142,8 +143,8 @@ async def test_batches_of_one_partition_never_overlap() -> None:
 
 @pytest.mark.parametrize(
     "lose",
-    [lambda app: setattr(app, "rebalancing", True), lambda app: setattr(app, "consumer_generation_id", 2)],
-    ids=["rebalancing", "next generation"],
+    [lambda app: setattr(app, "rebalancing_count", 1), lambda app: setattr(app, "consumer_generation_id", 2)],
+    ids=["rebalance begins", "next generation"],
 )
 async def test_a_batch_is_abandoned_when_its_partition_is_lost_on_the_way(lose: Callable[[App], None]) -> None:
     app, gate = App(), Gate()
@@ -155,7 +156,24 @@ async def test_a_batch_is_abandoned_when_its_partition_is_lost_on_the_way(lose: 
     await idle(road, HERE)
     assert gate.handled == []
     assert app.acks == []
+    assert app.consumer.released == [], "the room may be that of the same records, read again"
     assert road.acknowledged == 0
+    await finish(stream, task)
+
+
+async def test_batches_taken_before_and_after_a_rebalance_are_never_joined() -> None:
+    app, gate = App(), Gate()
+    stream, road, task = start(app, gate)
+    stream.put(app.event(1))
+    await gate.next()
+    stream.put(app.event(2))
+    await asyncio.sleep(0)
+    app.rebalancing_count += 1
+    stream.put(app.event(1, 2))
+    await asyncio.sleep(0)
+    gate.let_through(3)
+    await idle(road, HERE)
+    assert gate.handled == [(HERE, [1, 2])]
     await finish(stream, task)
 
 
@@ -203,7 +221,7 @@ async def test_an_unforeseen_error_ends_the_process_and_acknowledges_nothing(
         raise error
 
     road = Lanes(app, handler, max_records=10)
-    road._waiting[HERE] = lanes.deque([app.event(1)])  # type: ignore[list-item]
+    road._waiting[HERE] = deque([(0, app.event(1))])  # type: ignore[list-item]
     with pytest.raises(Ended):
         await road._lane(HERE)
     assert statuses == [EXIT_BUG]

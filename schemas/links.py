@@ -1,0 +1,132 @@
+"""The internal log of links (`touchline.links`): what every worker knows about who is whom.
+
+Two kinds of record. A `Link` is learnt: two identifiers were seen in one interaction. A `Statement` is told: an
+upstream system or an operator says that identifiers belong together, or do not. Both form sets that are united by
+`merged`: in any order, any number of times, the same result. So two records of one key may be written by two workers,
+and compaction by `record_key` keeps one of each.
+"""
+
+from typing import Final, Literal
+
+import msgspec
+
+from schemas.identifiers import Identifiers
+from schemas.interaction import Micros
+from schemas.vocabulary import CUSTOMER_PREFIX, IDENTIFIER_KINDS, IdentifierKind
+
+Name = str
+"""An identifier written as a customer is: its kind's prefix, a colon, its value (`phone:+359888123456`)."""
+
+Rank = Literal[0, 1, 2]
+LEARNT: Final = 0
+UPSTREAM: Final = 1
+OPERATOR: Final = 2
+
+_OPERATOR: Final = "operator"
+_PREFIXES: Final = tuple(f"{CUSTOMER_PREFIX[kind]}:" for kind in IDENTIFIER_KINDS)
+_STRENGTHS: Final = {prefix[:2]: strength for strength, prefix in enumerate(_PREFIXES)}
+assert len(_STRENGTHS) == len(_PREFIXES), "two letters must tell the kinds apart"
+
+WEAK_FROM: Final = IDENTIFIER_KINDS.index("phone")
+"""Identifiers of this strength or a greater number are weak: people share and change them."""
+
+
+class Link(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="l"):
+    """Two identifiers that stood in one interaction; `a` is the stronger one, of equal ones the smaller.
+
+    `first_seen` is the earliest `occurred_at` of such an interaction, and `evidence` (`source`, U+001F, `id`) that
+    very one, the smallest among equals. `last_seen` is the latest, rounded down to the day (UTC), so that a link is
+    written anew once a day and not with each interaction.
+    """
+
+    a: Name
+    b: Name
+    first_seen: Micros
+    last_seen: Micros
+    evidence: str
+
+
+class Statement(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="s"):
+    """What an upstream system or an operator said: a validated `IdentityFact`.
+
+    It is known by `(source, id)`; a higher revision replaces it. `identifiers` are sorted by strength, then by code
+    point, and normalised.
+    """
+
+    source: str
+    id: str
+    revision: int
+    occurred_at: Micros
+    links: bool
+    identifiers: tuple[Name, ...]
+    reason: str | None = None
+
+    @property
+    def rank(self) -> Rank:
+        """How much it weighs: sources named `operator` or `operator:NAME` speak for operators."""
+        source = self.source
+        return OPERATOR if source == _OPERATOR or source.startswith(_OPERATOR + ":") else UPSTREAM
+
+
+Record = Link | Statement
+
+_encoder: Final = msgspec.msgpack.Encoder()
+_decoder: Final = msgspec.msgpack.Decoder(Record)
+
+
+def name_of(kind: IdentifierKind, value: str) -> Name:
+    """An identifier's name."""
+    return f"{CUSTOMER_PREFIX[kind]}:{value}"
+
+
+def names_of(identifiers: Identifiers) -> list[Name]:
+    """The names of the identifiers present, strongest first."""
+    return [prefix + value for prefix, value in zip(_PREFIXES, identifiers, strict=True) if value]
+
+
+def strength_of(name: Name) -> int:
+    """The place of the name's kind in `IDENTIFIER_KINDS`: 0 is the strongest. KeyError for what is no name."""
+    return _STRENGTHS[name[:2]]
+
+
+def kind_of(name: Name) -> IdentifierKind:
+    """The kind of an identifier by its name."""
+    return IDENTIFIER_KINDS[_STRENGTHS[name[:2]]]
+
+
+def is_strong(name: Name) -> bool:
+    """Whether it names one customer (CRM id, contract, loyalty card)."""
+    return _STRENGTHS[name[:2]] < WEAK_FROM
+
+
+def order_of(name: Name) -> tuple[int, Name]:
+    """Sorts names: the strongest kind first, then by code point. A customer is named by its first."""
+    return _STRENGTHS[name[:2]], name
+
+
+def encode_record(record: Record) -> bytes:
+    """Encode for the log."""
+    return _encoder.encode(record)
+
+
+def decode_record(value: bytes) -> Record:
+    """The inverse of `encode_record`; raises `msgspec.DecodeError` on foreign bytes."""
+    return _decoder.decode(value)
+
+
+def record_key(record: Record) -> bytes:
+    """The Kafka key: one for each pair, one for each fact. The length in front keeps different pairs apart."""
+    if isinstance(record, Link):
+        return f"{len(record.a)}:{record.a}{record.b}".encode()
+    return f"fact:{len(record.source)}:{record.source}{record.id}".encode()
+
+
+def merged_links(one: Link, other: Link) -> Link:
+    """What two records of one pair say together."""
+    first = min((one.first_seen, one.evidence), (other.first_seen, other.evidence))
+    return Link(one.a, one.b, first[0], max(one.last_seen, other.last_seen), first[1])
+
+
+def merged_statements(one: Statement, other: Statement) -> Statement:
+    """The higher revision of one fact; should a source tell two things in one revision, the greater by its bytes."""
+    return max(one, other, key=lambda told: (told.revision, encode_record(told)))

@@ -1,0 +1,171 @@
+"""The flood guard: so many alerts of one rule and severity pass in a window; the rest become one summary.
+
+Counting is by severity, so a flood of minor findings never folds a severe one. Windows are aligned to the epoch, so
+that the guards of all partitions end theirs at the same instant. A crash in the middle of a batch can make a guard
+count a few alerts twice or not at all; what it folded is stored with its reason either way.
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+
+from schemas.alerts import Alert, AlertRow, encode_alert_record
+from schemas.findings import Severity
+from schemas.interaction import Micros
+from schemas.timestamps import format_timestamp
+from streams.core.alerting.book import (
+    FLOOD_PREFIX,
+    Book,
+    Decided,
+    Flood,
+    FloodLine,
+    Record,
+    Thread,
+    decode_book,
+    row_of,
+    scheduled,
+    with_thread,
+)
+from streams.core.alerting.policy import AlertPolicy
+
+EXAMPLES: Final = 5
+"""Customers that a summary names."""
+
+_replace = msgspec.structs.replace
+
+
+def flood_key(rule: str, severity: Severity) -> bytes:
+    """The guard's key in the table of a partition."""
+    return FLOOD_PREFIX + f"{rule}\x1f{severity}".encode()
+
+
+class Gate:
+    """All guards of a partition during one step: an overlay over the stored ones, nothing mutated.
+
+    `changes` are the books that differ afterwards, by key.
+    """
+
+    def __init__(self, load: Callable[[bytes], bytes | None], now: Micros, policy: AlertPolicy) -> None:
+        self._load = load
+        self._now = now
+        self._policy = policy
+        self.changes: dict[bytes, Book] = {}
+        self.rows: list[AlertRow] = []
+
+    def admit(self, alert: Alert, destination: str) -> bool:
+        """Count an alert that is to be told; False when it is folded."""
+        key = flood_key(alert.rule, alert.severity)
+        book = self.changes.get(key) or self._stored(key, alert)
+        assert book.flood is not None
+        line = book.flood.line(destination)
+        if line.passed < self._policy.flood_limit:
+            counted = _replace(line, passed=line.passed + 1)
+        else:
+            examples = line.examples
+            if len(examples) < EXAMPLES and alert.customer not in examples:
+                examples = (*examples, alert.customer)
+            counted = _replace(line, folded=line.folded + 1, examples=examples)
+        self.changes[key] = scheduled(_replace(book, flood=_with_line(book.flood, counted)), self._policy)
+        return counted.passed > line.passed
+
+    def _stored(self, key: bytes, alert: Alert) -> Book:
+        window = self._now - self._now % self._policy.flood_window
+        stored = self._load(key)
+        if stored is None:
+            return Book(flood=Flood(alert.rule, alert.severity, window))
+        rolled = roll(decode_book(stored), self._now, self._policy)
+        self.rows.extend(rolled.rows)
+        if rolled.book.flood is None:
+            return _replace(rolled.book, flood=Flood(alert.rule, alert.severity, window))
+        return rolled.book
+
+
+def roll(book: Book, now: Micros, policy: AlertPolicy) -> Decided:
+    """End the window if its time is over: what it folded becomes a summary, a calm one ends the flood.
+
+    A guard that counted nothing in its last window is forgotten once nobody waits to hear of it.
+    """
+    flood = book.flood
+    if flood is None or now < flood.window + policy.flood_window:
+        return Decided(book)
+    record = _summary(book, flood)
+    rows: list[AlertRow] = []
+    lines: list[FloodLine] = []
+    ended = flood.window + policy.flood_window
+    for line in flood.lines:
+        thread = record.thread(line.destination)
+        if line.folded:
+            unsaid = thread.pending == "folded"
+            lines.append(
+                FloodLine(
+                    line.destination,
+                    reported=line.folded + (line.reported if unsaid else 0),
+                    reported_since=line.reported_since if unsaid else flood.window,
+                    reported_until=ended,
+                    reported_examples=(line.reported_examples + line.examples)[:EXAMPLES]
+                    if unsaid
+                    else line.examples,
+                )
+            )
+            thread = _replace(
+                thread, pending="folded", version=flood.window, since=thread.since if unsaid else now
+            )
+        else:
+            lines.append(_replace(line, passed=0, folded=0, examples=()))
+            thread = _calmed(thread, policy, flood.window, now)
+        if thread != record.thread(line.destination):
+            record = with_thread(_replace(record, version=flood.window), thread)
+            if thread.pending is not None:
+                rows.append(row_of(_alert(flood), thread, thread.pending, "pending", "", now, thread.version))
+    threads = tuple(item for item in record.threads if item.pending is not None or item.knows)
+    record = _replace(record, threads=threads)
+    counted = any(line.passed or line.folded for line in flood.lines)
+    if not threads and not counted:
+        return Decided(scheduled(_replace(book, flood=None, records=()), policy), tuple(rows))
+    window = now - now % policy.flood_window
+    flood = _replace(flood, window=window, lines=tuple(lines))
+    book = _replace(book, flood=flood, records=(record,) if threads else ())
+    return Decided(scheduled(book, policy), tuple(rows))
+
+
+def _calmed(thread: Thread, policy: AlertPolicy, window: Micros, now: Micros) -> Thread:
+    """A thread after a window without a fold: whoever holds the flood open is told that it is over."""
+    if thread.pending is not None or not thread.knows:
+        return thread
+    traits = policy.destinations.get(thread.destination)
+    if traits is None or not traits.holds_open:
+        return _replace(thread, told=None, maybe=None, repeat_at=None)
+    return _replace(thread, pending="calmed", version=window, since=now)
+
+
+def _with_line(flood: Flood, line: FloodLine) -> Flood:
+    lines = [item for item in flood.lines if item.destination != line.destination]
+    return _replace(flood, lines=(*lines, line))
+
+
+def _summary(book: Book, flood: Flood) -> Record:
+    alert = _alert(flood)
+    known = book.record(alert.finding_id)
+    if known is not None:
+        return known
+    return Record(alert.finding_id, flood.rule, flood.severity, 0, "open", encode_alert_record(alert))
+
+
+def _alert(flood: Flood) -> Alert:
+    """The alert that a summary stands for; it never is on the topic, and is of no channel."""
+    return Alert(
+        version=flood.window,
+        kind="raised",
+        at=format_timestamp(flood.window),
+        finding_id=f"flood:{flood.rule}:{flood.severity}",
+        rule=flood.rule,
+        rule_version="",
+        customer="",
+        severity=flood.severity,
+        channel=None,
+        state="open",
+        raised_at=format_timestamp(flood.window),
+        sentence=f"Many findings of {flood.rule} ({flood.severity}) at once: they are folded into this summary.",
+        action="Look at the rule first: a flood is more often a broken source or rule than so many customers.",
+    )

@@ -1,0 +1,87 @@
+"""What the passing of time means: holds that end, repetitions, notices given up, findings forgotten."""
+
+import msgspec
+
+from schemas.alerts import AlertRow, decode_alert
+from schemas.interaction import Micros
+from schemas.notices import NoticeKind
+from streams.core.alerting.book import (
+    Book,
+    Decided,
+    Record,
+    Thread,
+    scheduled,
+    with_record,
+    with_thread,
+    without_cool_down,
+)
+from streams.core.alerting.decide import held_back, offer
+from streams.core.alerting.flood import Gate, roll
+from streams.core.alerting.outbox import given_up
+from streams.core.alerting.policy import AlertPolicy
+
+_replace = msgspec.structs.replace
+
+
+def wake(book: Book, gate: Gate, now: Micros, policy: AlertPolicy) -> Decided:
+    """The book at `now`.
+
+    What a cool-down or a hush held back and still stands is told once that is over; a finding whose hush ended is told
+    again to those who know it (`reminded`). What a flood folded stays folded. Before `book.due` nothing changes.
+    """
+    rows: list[AlertRow] = []
+    if book.flood is not None:
+        rolled = roll(book, now, policy)
+        book = rolled.book
+        rows += rolled.rows
+    book, given = given_up(book, now, policy)
+    rows += given
+    ended = tuple(hush for hush in book.hushes if hush.until <= now)
+    book = _replace(
+        book,
+        cooled=tuple(item for item in book.cooled if now < item.until),
+        hushes=tuple(hush for hush in book.hushes if now < hush.until),
+    )
+    for record in book.records:
+        if record.state != "open":
+            continue
+        unhushed = any(hush.covers(record) for hush in ended)
+        for thread in record.threads:
+            book, told = _continue(book, record.finding_id, thread, unhushed, gate, now, policy)
+            rows += told
+    records = tuple(record for record in book.records if not _forgettable(record, now, policy))
+    return Decided(scheduled(_replace(book, records=records), policy), tuple(rows))
+
+
+def _continue(
+    book: Book, finding_id: str, thread: Thread, unhushed: bool, gate: Gate, now: Micros, policy: AlertPolicy
+) -> tuple[Book, list[AlertRow]]:
+    record = book.record(finding_id)
+    assert record is not None
+    if thread.pending is not None:
+        return book, []
+    if thread.destination not in policy.destinations:  # configured no more: nobody to repeat it to
+        gone = _replace(thread, held=None, repeat_at=None)
+        return with_record(book, with_thread(record, gone)), []
+    due = thread.repeat_at is not None and thread.repeat_at <= now
+    if thread.told is None:
+        if thread.held in (None, "flood") or held_back(book, record, thread.destination, now):
+            return book, []
+    elif not unhushed or held_back(book, record, thread.destination, now, cooling=False):
+        if due:
+            repeated = _replace(thread, pending="repeated", version=record.version, since=now)
+            book = with_record(book, with_thread(record, repeated))
+        return book, []
+    alert = decode_alert(record.alert)
+    kind: NoticeKind = "raised"
+    if thread.told is not None:  # a reminder that was asked for is not spared by a cool-down
+        kind = "reminded"
+        book = without_cool_down(book, record.rule, thread.destination)
+    book, thread, row = offer(book, record, alert, thread, kind, gate, now, policy)
+    return with_record(book, with_thread(record, thread)), [row]
+
+
+def _forgettable(record: Record, now: Micros, policy: AlertPolicy) -> bool:
+    if record.over_at is None or now < record.over_at + policy.memory:
+        return False
+    return all(thread.pending is None for thread in record.threads)

@@ -1,0 +1,184 @@
+"""A finding's life: what was known of a customer, what is detected now, and the difference to tell."""
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import msgspec
+
+from schemas.findings import ChangeKind, Finding, FindingChange, Identity
+from schemas.interaction import Interaction, Micros
+from streams.core.detection.detect import Detected
+from streams.core.detection.draft import earliest
+from streams.core.detection.ruleset import RuleSet
+from streams.core.facets import subjects_of
+
+KnownFinding = Finding
+"""What a customer's state keeps of a finding: all of it, since it may have to be told again, withdrawn, or explained."""
+
+
+class Transition(NamedTuple):
+    """The findings known from now on (sorted as before), what to tell, and when time alone changes them."""
+
+    known: tuple[KnownFinding, ...]
+    changes: tuple[FindingChange, ...]
+    next_due: Micros | None
+
+
+def final_of(known: Iterable[KnownFinding], complete_from: Micros | None) -> list[KnownFinding]:
+    """The findings that nothing can change any more: they were raised before `complete_from`, or under rules that
+    are no longer in force. To be handed to `detect`.
+    """
+    if complete_from is None:
+        return []
+    return [finding for finding in known if finding.raised_at < complete_from]
+
+
+def transition(
+    known: Sequence[KnownFinding],
+    detected: Detected,
+    arrivals: Sequence[Interaction],
+    now: Micros,
+    rules: RuleSet,
+    *,
+    complete_from: Micros | None = None,
+    removed: Sequence[Identity] = (),
+    memory: Micros | None = None,
+) -> Transition:
+    """Compare what was known with what `detect` found at `now`, and tell the difference.
+
+    - detected and not known: `raised` (and at once `resolved` or `settled`, if it is);
+    - known and detected with other content: `updated`; with another state: `resolved`, `reopened`, `settled`;
+    - known and not detected any more: `withdrawn`, with the arrival (or removal) that did it. Only learning
+      withdraws, never age: what was raised before `complete_from` stays as it was. A finding of a rule that has
+      changed since, or is gone, is `settled`: the new version says nothing about what the old one found.
+
+    A finding keeps the rule version that found it until its content changes. `arrivals` are the interactions that
+    were put on the timeline since the last transition, `removed` those taken away (moved, erased).
+    Findings older than `memory` that are final are forgotten; nothing is told of that.
+    """
+    if not known and not detected.findings:
+        return Transition((), (), detected.next_due)
+    found = {finding.finding_id: finding for finding in detected.findings}
+    kept: list[KnownFinding] = []
+    changes: list[FindingChange] = []
+    next_due = detected.next_due
+    for before in known:
+        after = found.pop(before.finding_id, None)
+        if complete_from is not None and before.raised_at < complete_from:
+            if memory is not None and before.raised_at < min(now, complete_from) - memory:
+                continue
+            after = _aged(before, now, rules.horizon)
+            if after.state == "open":
+                next_due = earliest(next_due, after.raised_at + rules.horizon + 1)
+            elif after is not before:
+                changes.append(_change("settled", after, rules.horizon, now, "horizon", None))
+            kept.append(after)
+            continue
+        if after is None:
+            if rules.versions.get(before.rule) != before.rule_version:
+                settled = before
+                if before.state == "open":
+                    settled = msgspec.structs.replace(before, state="settled")
+                    changes.append(FindingChange("settled", settled, now, "rule changed"))
+                kept.append(settled)
+                continue
+            reason, cause = _cause(before, None, arrivals, removed)
+            gone = msgspec.structs.replace(before, state="withdrawn", resolved_at=None)
+            changes.append(FindingChange("withdrawn", gone, now, reason, cause))
+            continue
+        if after.rule_version != before.rule_version:
+            as_before = msgspec.structs.replace(after, rule_version=before.rule_version)
+            after = before if as_before == before else after
+        if after == before:
+            kept.append(before)
+            continue
+        kept.append(after)
+        kind = _kind(before, after)
+        reason, cause = _cause(before, after, arrivals, removed)
+        if kind == "settled":
+            reason, cause = "horizon", None
+        elif rules.versions.get(before.rule) != before.rule_version and cause is None:
+            reason = "rule changed"
+        changes.append(_change(kind, after, rules.horizon, now, reason, cause))
+    for finding in found.values():
+        kept.append(finding)
+        changes.extend(_raised(finding, arrivals, rules.horizon))
+    kept.sort(key=lambda finding: (finding.raised_at, finding.finding_id))
+    return Transition(tuple(kept), tuple(changes), next_due)
+
+
+def _aged(finding: KnownFinding, now: Micros, horizon: Micros) -> KnownFinding:
+    if finding.state == "open" and now > finding.raised_at + horizon:
+        return msgspec.structs.replace(finding, state="settled")
+    return finding
+
+
+def _kind(before: Finding, after: Finding) -> ChangeKind:
+    match before.state, after.state:
+        case "open" | "settled", "resolved":
+            return "resolved"
+        case "resolved" | "settled", "open":
+            return "reopened"
+        case "open" | "resolved", "settled":
+            return "settled"
+        case _:
+            return "updated"
+
+
+def _raised(finding: Finding, arrivals: Sequence[Interaction], horizon: Micros) -> list[FindingChange]:
+    """What is told of a finding that is new: that it was raised, and what became of it since."""
+    evidence = {one.identity for one in finding.evidence}
+    cause = next((one for one in map(_identity, reversed(arrivals)) if one in evidence), None)
+    reason = "deadline" if cause is None else "completed"
+    if finding.state == "open":
+        return [FindingChange("raised", finding, finding.raised_at, reason, cause)]
+    first = msgspec.structs.replace(finding, state="open", resolved_at=None)
+    raised = FindingChange("raised", first, finding.raised_at, reason, cause)
+    if finding.resolved_at is None:
+        return [raised, _change("settled", finding, horizon, 0, "horizon", None)]
+    righted = next((one.identity for one in finding.evidence if one.occurred_at == finding.resolved_at), None)
+    return [raised, _change("resolved", finding, horizon, 0, "arrived", righted)]
+
+
+def _change(
+    kind: ChangeKind, finding: Finding, horizon: Micros, now: Micros, reason: str, cause: Identity | None
+) -> FindingChange:
+    at = now
+    if kind == "settled":
+        at = finding.raised_at + horizon
+    elif kind == "resolved" and finding.resolved_at is not None:
+        at = finding.resolved_at
+    return FindingChange(kind, finding, at, reason, cause)
+
+
+def _cause(
+    before: Finding, after: Finding | None, arrivals: Sequence[Interaction], removed: Sequence[Identity]
+) -> tuple[str, Identity | None]:
+    """What made the difference, and which interaction.
+
+    `removed`: evidence was taken away; `corrected`: a later revision of evidence came; `arrived`: it is new among the
+    evidence, or else about the same subject, or else the latest that came; `time`: nothing came.
+    """
+    evidence = {one.identity for one in before.evidence}
+    gained = {one.identity for one in after.evidence} - evidence if after is not None else frozenset()
+    came = list(map(_identity, arrivals))
+    for identity in removed:
+        if identity in evidence:
+            return "removed", identity
+    for identity in came:
+        if identity in evidence:
+            return "corrected", identity
+    for identity in came:
+        if identity in gained:
+            return "arrived", identity
+    for arrival in arrivals:
+        named = (arrival.promise_kept_ref, arrival.promise_cancelled_ref)
+        if before.anchor.id in named or any(key in before.subjects for key in subjects_of(arrival)):
+            return "arrived", _identity(arrival)
+    if came:
+        return "arrived", came[-1]
+    return ("removed", removed[0]) if removed else ("time", None)
+
+
+def _identity(interaction: Interaction) -> Identity:
+    return Identity(interaction.source, interaction.id)

@@ -1,0 +1,204 @@
+"""The links as a graph: identifiers, and what is known of each pair of them.
+
+An identifier that was seen with more others than `IdentityPolicy.hub` is a *hub*: what was learnt of it counts no more
+and is dropped on its side, so that its size is bounded. The other side keeps it, so that every identifier that is no
+hub knows how many others it was seen with, in whatever order it was learnt.
+"""
+
+from collections.abc import Iterable, Iterator
+
+import msgspec
+
+from schemas.interaction import Micros
+from schemas.links import LEARNT, UPSTREAM, Link, Name, Rank, Statement, is_strong, kind_of, strength_of
+from streams.core.identification.policy import IdentityPolicy
+
+NEVER: Micros = 2**63
+"""`first_seen` of a pair that was never seen together."""
+
+
+class Edge(msgspec.Struct, gc=False):
+    """What is known of two identifiers: what was learnt (`first_seen` less than `NEVER`), and what was told."""
+
+    a: Name
+    b: Name
+    first_seen: Micros = NEVER
+    last_seen: Micros = 0
+    evidence: str = ""
+    told: tuple[Statement, ...] = ()
+
+    def other(self, name: Name) -> Name:
+        """The other end."""
+        return self.b if name == self.a else self.a
+
+    @property
+    def is_learnt(self) -> bool:
+        """Whether the two were seen together."""
+        return self.first_seen != NEVER
+
+    @property
+    def verdict(self) -> tuple[Rank, bool, Micros]:
+        """The rank that has the say, whether it links, and when it was told (learnt: first seen).
+
+        The highest rank has the say; in it what was told latest, among equals the greater source, then id.
+        """
+        if not self.told:
+            return LEARNT, True, self.first_seen
+        best = max(self.told, key=_weight)
+        return best.rank, best.links, best.occurred_at
+
+    def link(self) -> Link | None:
+        """The record of what was learnt."""
+        return (
+            Link(self.a, self.b, self.first_seen, self.last_seen, self.evidence) if self.is_learnt else None
+        )
+
+
+def _weight(told: Statement) -> tuple[int, Micros, str, str]:
+    return told.rank, told.occurred_at, told.source, told.id
+
+
+class Graph:
+    """Edges by identifier. Reading is cheap where an identifier has one edge, as most have."""
+
+    def __init__(self, policy: IdentityPolicy) -> None:
+        self.policy = policy
+        self._edges: dict[Name, Edge | tuple[Edge, ...]] = {}
+        self._hubs: set[Name] = set()
+
+    def __contains__(self, name: Name) -> bool:
+        return name in self._edges or name in self._hubs
+
+    def __len__(self) -> int:
+        return len(self._edges)
+
+    def names(self) -> Iterable[Name]:
+        """Every identifier that has an edge."""
+        return self._edges.keys()
+
+    def around(self, name: Name) -> tuple[Edge, ...]:
+        """The edges of an identifier; of a hub those that somebody told."""
+        found = self._edges.get(name)
+        if found is None:
+            return ()
+        return found if type(found) is tuple else (found,)  # type: ignore[return-value]
+
+    def edge(self, a: Name, b: Name) -> Edge | None:
+        """What is known of a pair."""
+        here, there = (a, b) if b in self._hubs else (b, a)
+        found = self._edges.get(here)
+        if type(found) is tuple:
+            for edge in found:
+                if there in (edge.a, edge.b):
+                    return edge
+            return None
+        return found if found is not None and there in (found.a, found.b) else None  # type: ignore[union-attr,return-value]
+
+    def is_settled(self, a: Name, b: Name) -> bool:
+        """Whether nothing that may yet be learnt of a pair can matter: both are hubs."""
+        return a in self._hubs and b in self._hubs
+
+    def learn(self, link: Link) -> bool:
+        """Unite a link with what is known; whether more than `last_seen` is new."""
+        edge = self.edge(link.a, link.b)
+        if edge is None or not edge.is_learnt:
+            if self.is_settled(link.a, link.b):
+                return False
+            if edge is None:
+                edge = Edge(link.a, link.b)
+            edge.first_seen, edge.last_seen, edge.evidence = link.first_seen, link.last_seen, link.evidence
+            self._hold(link.a, edge)
+            self._hold(link.b, edge)
+            return True
+        edge.last_seen = max(edge.last_seen, link.last_seen)
+        if (link.first_seen, link.evidence) < (edge.first_seen, edge.evidence):
+            edge.first_seen, edge.evidence = link.first_seen, link.evidence
+            return True
+        return False
+
+    def tell(self, a: Name, b: Name, statement: Statement) -> None:
+        """Add what was told of a pair."""
+        edge = self.edge(a, b) or Edge(a, b)
+        edge.told = (*edge.told, statement)
+        self._hold(a, edge)
+        self._hold(b, edge)
+
+    def take_back(self, a: Name, b: Name, statement: Statement) -> None:
+        """The inverse of `tell`."""
+        edge = self.edge(a, b)
+        if edge is None:
+            return
+        edge.told = tuple(told for told in edge.told if told is not statement)
+        for name in (a, b):
+            if not edge.told and (not edge.is_learnt or name in self._hubs):
+                self._release(name, edge)
+
+    def unlearn(self, a: Name, b: Name) -> None:
+        """Forget what was learnt of a pair. A hub stays one."""
+        edge = self.edge(a, b)
+        if edge is None or not edge.is_learnt:
+            return
+        edge.first_seen, edge.last_seen, edge.evidence = NEVER, 0, ""
+        if not edge.told:
+            self._release(a, edge)
+            self._release(b, edge)
+
+    def closed(self, name: Name) -> int:
+        """The greatest rank whose links do not count at this identifier, because it has too many; -1: none.
+
+        What operators say always counts. What systems tell counts unless they alone tell too much.
+        """
+        edges = self._edges.get(name)
+        if edges is None or type(edges) is not tuple:
+            return LEARNT if name in self._hubs else -1
+        seen: dict[str, int] = {}
+        told: dict[str, int] = {}
+        for edge in edges:
+            other = edge.other(name)
+            if strength_of(other) in _COUNTED_AT[strength_of(name)]:
+                rank, links, _ = edge.verdict
+                if links:
+                    seen[other[:2]] = seen.get(other[:2], 0) + 1
+                    if rank >= UPSTREAM:
+                        told[other[:2]] = told.get(other[:2], 0) + 1
+        kind = kind_of(name)
+        limits = self.policy.customers if is_strong(name) else self.policy.companions
+        limit = limits.get(kind)
+        if limit is not None:
+            if told and max(told.values()) > limit:
+                return UPSTREAM
+            if seen and max(seen.values()) > limit:
+                return LEARNT
+        return LEARNT if name in self._hubs else -1
+
+    def _hold(self, name: Name, edge: Edge) -> None:
+        held = self._edges.get(name)
+        if name in self._hubs and not edge.told:
+            return
+        if held is None:
+            self._edges[name] = edge
+            return
+        if type(held) is not tuple:
+            if held is not edge:
+                self._edges[name] = (held, edge)  # type: ignore[assignment]
+        elif not any(one is edge for one in held):
+            self._edges[name] = (*held, edge)
+        hub = self.policy.hub
+        edges = self.around(name)
+        if len(edges) > hub and sum(one.is_learnt for one in edges) > hub:
+            self._hubs.add(name)
+            self._keep(name, (one for one in edges if one.told))
+
+    def _release(self, name: Name, edge: Edge) -> None:
+        self._keep(name, (one for one in self.around(name) if one is not edge))
+
+    def _keep(self, name: Name, edges: Iterator[Edge]) -> None:
+        kept = tuple(edges)
+        if not kept:
+            self._edges.pop(name, None)
+        else:
+            self._edges[name] = kept[0] if len(kept) == 1 else kept
+
+
+_COUNTED_AT = (frozenset[int](), frozenset({0}), frozenset({0}), *[frozenset({3, 4})] * 3)
+"""By strength of an identifier, the strengths of the others that are counted against its limit."""

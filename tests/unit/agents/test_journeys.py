@@ -1,0 +1,221 @@
+"""The journeys agent: the order of its effects, and a record that alone makes the core raise."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+import pytest
+
+from schemas.dead_letters import parse_dead_letter
+from schemas.interaction import (
+    CONTROL_KEY,
+    DAY,
+    Interaction,
+    WatermarkReport,
+    decode_interaction,
+    encode_interaction,
+    encode_watermarks,
+    routing_key,
+)
+from streams.agents import journeys as module
+from streams.agents.clocks import CLOCK_KEY
+from streams.agents.journeys import Journeys
+from streams.agents.lanes import Fenced, Unavailable
+from streams.agents.sink import Persister
+from streams.core.policy import JourneyPolicy
+from streams.kafka.store import State
+from tests.builders import call, instant, visit
+from tests.unit.agents.fakes import App, Epochs, Producer, Record, Sink, pauses
+
+GAP = 7 * DAY
+
+
+class Bench:
+    """A journeys agent with everything around it."""
+
+    def __init__(self, order: list[str] | None = None, sink: Sink | None = None) -> None:
+        order = [] if order is None else order
+        self.app = App()
+        self.states: dict[int, State] = {}
+        self.sink = sink or Sink(lambda _batch: order.append("rows"))
+        self.producer = Producer(order.append)
+        self.written: list[tuple[int, int]] = []
+        producer: Any = self.producer
+        self.agent = Journeys(
+            policy=JourneyPolicy(gap=GAP),
+            timelines=lambda number: self.states.setdefault(number, {}),
+            producer=lambda: producer,
+            persister=Persister(self.sink),
+            epochs=Epochs(),
+            changelog=lambda: "changelog",
+            changelog_written=lambda partition, offset: self.written.append((partition, offset)),
+            dead_letters_topic="dead",
+            sources=["touchline.phone/0"],
+        )
+
+    async def handle(self, *records: Record) -> None:
+        await self.agent(self.app.batch(records))
+
+
+def records(*interactions: Interaction, first: int = 0) -> list[Record]:
+    return [
+        Record(offset, encode_interaction(one), routing_key(one)) for offset, one in enumerate(interactions, first)
+    ]
+
+
+def watermark(offset: int, at: int) -> Record:
+    return Record(offset, encode_watermarks(WatermarkReport({"touchline.phone/0": at})), CONTROL_KEY)
+
+
+ANN = call("2026-03-01T10:00Z", by="crm:ann")
+BOB = visit("2026-03-01T11:00Z", by="crm:bob")
+
+
+async def test_rows_then_changelog_then_state_then_acknowledgement() -> None:
+    order: list[str] = []
+    bench = Bench(order)
+    await bench.handle(*records(ANN))
+    assert order == ["rows", "changelog"]
+    assert set(bench.states[0]) == {b"crm:ann", CLOCK_KEY}
+    assert dict(bench.producer.sent["changelog", 0]) == bench.states[0]
+    assert bench.written == [(0, 1)]
+    assert bench.app.acks == [(bench.app.batch([]).tp, 0)]
+
+
+async def test_version_is_the_epochs_base_and_the_last_offset_of_the_batch() -> None:
+    bench = Bench()
+    await bench.handle(*records(ANN, BOB, first=40))
+    (rows,) = bench.sink.written
+    assert rows.version == 1_000 + 41
+    assert rows.incarnation == 77
+
+
+@pytest.mark.parametrize("lost_at", ["rows", "changelog"])
+async def test_a_partition_lost_on_the_way_changes_no_state_and_acknowledges_nothing(lost_at: str) -> None:
+    bench = Bench()
+
+    def lose(step: str) -> None:
+        if step == lost_at:
+            bench.app.rebalancing_count += 1
+
+    bench.sink._before = lambda _batch: lose("rows")
+    bench.producer._before = lose
+    with pytest.raises(Fenced):
+        await bench.handle(*records(ANN))
+    assert bench.states[0] == {}
+    assert bench.app.acks == []
+    assert bench.written == []
+    assert (("changelog", 0) in bench.producer.sent) == (lost_at == "changelog")
+
+
+async def test_the_same_batch_again_in_the_next_generation_ends_in_the_same_state() -> None:
+    bench, again = Bench(), Bench()
+    await bench.handle(*records(ANN, BOB))
+    again.producer._before = lambda _topic: setattr(again.app, "consumer_generation_id", 2)
+    with pytest.raises(Fenced):
+        await again.handle(*records(ANN, BOB))
+    again.producer._before = lambda _topic: None
+    await again.agent(again.app.batch(records(ANN, BOB), generation=2))
+    assert again.states == bench.states
+    assert again.sink.written[-1] == bench.sink.written[-1]
+
+
+async def test_a_sink_that_is_down_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = pauses(monkeypatch)
+
+    def down(_batch: object) -> None:
+        if len(asked) < 5:
+            raise Unavailable("refused")
+
+    bench = Bench(sink=Sink(down))
+    await bench.handle(*records(ANN))
+    assert len(asked) == 5
+    assert len(bench.sink.written) == 1
+    assert bench.producer.headers == [], "a sink that is down makes no dead letters"
+
+
+async def test_a_journey_closes_when_the_watermark_is_more_than_the_gap_after_it() -> None:
+    bench = Bench()
+    end = ANN.occurred_at
+    await bench.handle(*records(ANN))
+    await bench.handle(watermark(1, end + GAP))
+    assert [journey.closed for batch in bench.sink.written for journey in batch.journeys] == [False]
+    await bench.handle(watermark(2, end + GAP + 1))
+    assert [journey.closed for batch in bench.sink.written for journey in batch.journeys] == [False, True]
+    assert len(bench.app.acks) == 3
+
+
+async def test_a_watermark_that_changes_nothing_writes_nothing_and_is_acknowledged() -> None:
+    bench = Bench()
+    await bench.handle(watermark(0, instant("2026-03-01")))
+    assert bench.sink.written == []
+    assert bench.producer.sent == {}
+    assert len(bench.app.acks) == 1
+
+
+async def test_clock_and_agenda_come_back_from_the_state() -> None:
+    bench = Bench()
+    await bench.handle(*records(ANN), watermark(1, ANN.occurred_at))
+    successor = Bench()
+    successor.states = bench.states
+    await successor.handle(watermark(2, ANN.occurred_at + GAP + 1))
+    (rows,) = successor.sink.written
+    assert [journey.closed for journey in rows.journeys] == [True]
+
+
+async def test_more_customers_are_due_than_one_step_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "DUE_AT_ONCE", 2)
+    bench = Bench()
+    people = [call("2026-03-01T10:00Z", by=f"crm:{number}") for number in range(5)]
+    await bench.handle(*records(*people))
+    await bench.handle(watermark(9, ANN.occurred_at + GAP + 1))
+    closed = [journey.customer for batch in bench.sink.written for journey in batch.journeys if journey.closed]
+    assert sorted(closed) == [f"crm:{number}" for number in range(5)]
+    assert [len(batch.journeys) for batch in bench.sink.written] == [5, 2, 2, 1]
+
+
+def core_that_raises_on(bad: Callable[[Interaction], bool], monkeypatch: pytest.MonkeyPatch) -> None:
+    sound = module.advance_batch
+
+    def advance(lookup: Any, interactions: Sequence[Interaction], *rest: Any) -> Any:
+        for one in interactions:
+            if bad(one):
+                raise ArithmeticError(f"cannot digest {one.id}")
+        return sound(lookup, interactions, *rest)
+
+    monkeypatch.setattr(module, "advance_batch", advance)
+
+
+async def test_a_record_that_alone_makes_the_core_raise_becomes_a_dead_letter_and_the_rest_goes_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    core_that_raises_on(lambda one: one.id == "poison", monkeypatch)
+    poison = msgspec.structs.replace(BOB, id="poison", topic="touchline.visit", partition=3, offset=42)
+    bench = Bench()
+    await bench.handle(*records(ANN, poison, BOB))
+    (rows,) = bench.sink.written
+    assert [placed.interaction.id for placed in rows.interactions] == [ANN.id, BOB.id]
+    (letter,) = rows.dead_letters
+    assert (letter.topic, letter.partition, letter.offset) == ("touchline.visit", 3, 42)
+    assert (letter.stage, letter.error, letter.message) == ("process", "ArithmeticError", "cannot digest poison")
+    assert letter.value is not None
+    assert decode_interaction(letter.value) == poison
+    ((topic, partition, key, value, headers),) = bench.producer.headers
+    assert (topic, partition) == ("dead", 0)
+    assert parse_dead_letter(key, value, headers, letter.occurred_at) == letter
+    assert set(bench.states[0]) == {b"crm:ann", b"crm:bob", CLOCK_KEY}
+    assert len(bench.app.acks) == 1
+
+
+async def test_an_error_that_no_record_is_to_blame_for_goes_up_and_blames_none(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def broken(*_: Any) -> Any:
+        raise ArithmeticError("broken")
+
+    monkeypatch.setattr(module, "advance_batch", broken)
+    bench = Bench()
+    with pytest.raises(ArithmeticError, match="broken"):
+        await bench.handle(*records(ANN, BOB))
+    assert bench.producer.headers == []
+    assert bench.app.acks == []

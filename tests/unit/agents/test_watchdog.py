@@ -1,0 +1,136 @@
+"""The watchdog complains when nothing moves that should, and about nothing else."""
+
+import time
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from faust.types import TP
+
+from streams.agents import watchdog as module
+from streams.agents.watchdog import EXIT_STUCK, Watchdog
+
+SOURCE, CHANGELOG = TP("touchline.phone", 0), TP("touchline.timelines", 0)
+PATIENCE = 60.0
+
+
+class Consumer:
+    def __init__(self) -> None:
+        self.assigned = {SOURCE, CHANGELOG}
+        self.lags = {SOURCE: 0, CHANGELOG: 0}
+        self.silent_for = 0.0
+
+    def assignment(self) -> set[TP]:
+        return self.assigned
+
+    def fetched_at(self) -> float | None:
+        return None if self.silent_for < 0 else (time.time() - self.silent_for) * 1000
+
+    def lag(self, tp: TP) -> int:
+        return self.lags[tp]
+
+    def _is_changelog_tp(self, tp: TP) -> bool:
+        return tp == CHANGELOG
+
+
+class App:
+    def __init__(self) -> None:
+        self.consumer = Consumer()
+        self.rebalancing = self.in_recovery = False
+        self.consumer_generation_id = 1
+
+
+class Persister:
+    blocked = False
+
+
+class Watched:
+    """A watchdog with everything that it looks at."""
+
+    def __init__(self) -> None:
+        self.app, self.persister = App(), Persister()
+        app: Any = self.app
+        persister: Any = self.persister
+        self.dog = Watchdog(app, persister, timedelta(seconds=PATIENCE))
+
+    def after(self, seconds: float, acknowledged: int = 5) -> str | None:
+        """The complaint at the end of so long a time, looking every five seconds."""
+        complaint = None
+        for tick in range(0, int(seconds) + 1, 5):
+            complaint = self.dog.complaint(1_000.0 + tick, acknowledged)
+        return complaint
+
+
+@pytest.fixture
+def watched() -> Watched:
+    return Watched()
+
+
+def test_nothing_to_do_is_fine_for_ever(watched: Watched) -> None:
+    assert watched.after(10 * PATIENCE) is None
+
+
+def test_lag_without_acknowledgement_is_told_once_patience_is_over(watched: Watched) -> None:
+    watched.app.consumer.lags[SOURCE] = 3
+    assert watched.after(PATIENCE) is None
+    assert watched.after(PATIENCE + 5) == "records are waiting and none is acknowledged"
+
+
+def test_lag_is_fine_while_batches_are_acknowledged(watched: Watched) -> None:
+    watched.app.consumer.lags[SOURCE] = 3
+    for minute in range(9):
+        assert watched.dog.complaint(1_000.0 + 50 * minute, acknowledged=minute) is None
+
+
+def test_lag_of_a_changelog_is_no_lag(watched: Watched) -> None:
+    watched.app.consumer.lags[CHANGELOG] = 3
+    assert watched.after(3 * PATIENCE) is None
+
+
+def test_a_sink_that_is_down_is_no_fault_of_the_worker(watched: Watched) -> None:
+    watched.app.consumer.lags[SOURCE] = 3
+    watched.persister.blocked = True
+    assert watched.after(10 * PATIENCE) is None
+    watched.persister.blocked = False
+    assert watched.dog.complaint(1_000.0 + 10 * PATIENCE + PATIENCE, 5) is None, "patience begins anew"
+
+
+def test_a_rebalance_that_does_not_end_is_told(watched: Watched) -> None:
+    watched.app.rebalancing = True
+    assert watched.after(PATIENCE + 5) == "a rebalance does not end"
+
+
+def test_rebalances_that_end_in_a_new_generation_are_progress(watched: Watched) -> None:
+    watched.app.rebalancing = True
+    for generation in range(5):
+        watched.app.consumer_generation_id = generation
+        assert watched.dog.complaint(1_000.0 + 50 * generation, 5) is None
+
+
+@pytest.mark.parametrize("silent_for", [PATIENCE, -1], ids=["long silent", "never answered"])
+def test_a_broker_that_does_not_answer_is_told(watched: Watched, silent_for: float) -> None:
+    watched.app.consumer.silent_for = silent_for
+    assert watched.after(PATIENCE + 5) == "the broker does not answer fetches"
+
+
+def test_a_worker_without_partitions_waits_for_some(watched: Watched) -> None:
+    watched.app.consumer.assigned = set()
+    watched.app.consumer.silent_for = -1
+    assert watched.after(10 * PATIENCE) is None
+
+
+def test_recovery_may_take_as_long_as_it_takes(watched: Watched) -> None:
+    watched.app.in_recovery = True
+    watched.app.consumer.silent_for = -1
+    assert watched.after(10 * PATIENCE) is None
+
+
+async def test_a_complaint_ends_the_process(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+    statuses: list[int] = []
+    monkeypatch.setattr(module, "end_process", statuses.append)
+    watched.app.rebalancing = True
+    await watched.dog.check(1_000.0, 5)
+    await watched.dog.check(1_000.0 + PATIENCE, 5)
+    assert statuses == []
+    await watched.dog.check(1_001.0 + PATIENCE, 5)
+    assert statuses == [EXIT_STUCK]

@@ -1,7 +1,7 @@
 """The contract of the alerts topic as pydantic models: for the documents, and for readers that want it checked.
 
-The same fields as the structs of `schemas.alerts`, which the pipeline itself uses; a test holds the two together. Unknown
-fields are ignored: the contract grows by optional fields only.
+The same fields as the structs of `schemas.alerts`, which the pipeline itself uses; a test holds the two together.
+Unknown fields are ignored: the contract grows by optional fields only.
 """
 
 from typing import Annotated, Final, Literal

@@ -76,7 +76,7 @@ class Alert(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, tag="aler
 class Acknowledgement(
     msgspec.Struct, frozen=True, gc=False, omit_defaults=True, tag="acknowledgement", tag_field="type"
 ):
-    """Somebody takes care (`acknowledge`, one finding) or wants quiet (`snooze`, a rule of a customer), until an instant.
+    """Somebody takes care (`acknowledge`, a finding) or wants quiet (`snooze`, a rule of a customer), for a while.
 
     `severity` is the highest that is hushed: what is more severe still comes. An `until` that has passed ends an
     earlier one.
@@ -171,7 +171,7 @@ def last_changes(changes: Iterable[FindingChange]) -> list[FindingChange]:
 
 
 _encoder: Final = msgspec.json.Encoder()
-_decoder: Final = msgspec.json.Decoder(AlertRecord)
+_decoder: Final[msgspec.json.Decoder[AlertRecord]] = msgspec.json.Decoder(AlertRecord)
 _alert_decoder: Final = msgspec.json.Decoder(Alert)
 
 

@@ -99,6 +99,8 @@ class FindingChange(msgspec.Struct, frozen=True, array_like=True, gc=False):
     at: Micros
     reason: str
     cause: Identity | None = None
+    sequence: int = 0
+    """1, 2, 3 ... for each finding, in the order in which its changes are told; a repetition has the same."""
 
 
 class Contribution(msgspec.Struct, frozen=True, array_like=True, gc=False):

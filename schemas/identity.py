@@ -28,9 +28,6 @@ MAX_IDENTIFIERS: Final = 100
 Several = Identifier | Annotated[list[Identifier], Field(max_length=MAX_IDENTIFIERS)]
 """One identifier of a kind, or a list of them. Blank ones are absent."""
 
-_KINDS_SCHEMA: Final[Any] = {"minProperties": 1}
-
-
 class NamedIdentifiers(Part):
     """Two or more identifiers; a kind may hold a list."""
 
@@ -46,8 +43,6 @@ class NamedIdentifiers(Part):
     """E-mail address. Weak."""
     device: Several | None = None
     """Cookie or device id. Weak."""
-
-    model_config = {"json_schema_extra": _KINDS_SCHEMA}
 
     def each(self) -> Iterator[tuple[IdentifierKind, str]]:
         """Every identifier that is not blank, with its kind."""

@@ -71,7 +71,7 @@ class Statement(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="s")
 Record = Link | Statement
 
 _encoder: Final = msgspec.msgpack.Encoder()
-_decoder: Final = msgspec.msgpack.Decoder(Record)
+_decoder: Final[msgspec.msgpack.Decoder[Record]] = msgspec.msgpack.Decoder(Link | Statement)
 
 
 def name_of(kind: IdentifierKind, value: str) -> Name:

@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 import msgspec
 
+from schemas.alerts import AlertRow
+from schemas.findings import FindingChange, Light
 from schemas.interaction import Interaction, Micros
 from schemas.vocabulary import Channel
 
@@ -77,6 +79,16 @@ class DeadLetter(NamedTuple):
     """When it was declared dead."""
 
 
+class Fading(NamedTuple):
+    """How a light goes out by itself: each contribution is halved every `half_life`, red ends when the score falls
+    below `red_until`, yellow below `yellow_until` (thousandths of a point).
+    """
+
+    half_life: Micros
+    yellow_until: int
+    red_until: int
+
+
 class SinkBatch(NamedTuple):
     """What one batch of one partition writes. Writing it again, whole or re-formed, changes nothing that shows.
 
@@ -94,3 +106,10 @@ class SinkBatch(NamedTuple):
     superseded: tuple[Coordinates, ...] = ()
     incarnation: int = 0
     """Which life of the topics the coordinates belong to (microseconds since the epoch; under replay a digest)."""
+    findings: tuple[FindingChange, ...] = ()
+    """In the order in which they became known; the last one of a finding is how it stands."""
+    lights: tuple[Light, ...] = ()
+    """At most one for each customer; one without contributions is green and removes what was stored."""
+    alerts: tuple[AlertRow, ...] = ()
+    fading: Fading | None = None
+    """Needed with lights: the same for all of them."""

@@ -38,11 +38,11 @@ def parse_timestamp(text: str) -> Micros:
     >>> parse_timestamp("1970-01-01T02:00:01.5+02:00")
     1500000
     """
-    # The commonest form is told by its separators alone: `fromisoformat` then reads nothing but digits
-    # between them.
+    # The commonest forms (to the second, to the millisecond) are told by their separators alone:
+    # `fromisoformat` then reads nothing but digits between them.
     if not (
-        len(text) == 20
-        and text[19] == "Z"
+        text[-1:] == "Z"
+        and (len(text) == 20 or (len(text) == 24 and text[19] == "." and text[20:23].isdecimal()))
         and text[10] == "T"
         and text[4] == text[7] == "-"
         and text[13] == text[16] == ":"

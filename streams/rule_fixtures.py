@@ -1,10 +1,10 @@
 """Fixtures of rules: stories in YAML, played through the same core as live events.
 
 `rules/fixtures/<rule>/*.yaml` hold lists of stories: `story` (what it shows), then `events`, `now` and `expect`, or
-several such `steps`, where events of a later step arrive later and `expect` is what stands after it, including what it
-withdrew. An event is written as in the contract, with `is` for channel, type and direction (`call`, `mail`, ...), `at` for
-`occurred_at`, the source named after the channel and the customer `{crm_id: ann}` unless given. An expectation names the
-fields of the finding that matter (`anchor`, `evidence`, `counterfactual` and `cause` by interaction ids).
+several such `steps`, where events of a later step arrive later and `expect` is what stands after it, including what
+it withdrew. An event is written as in the contract, with `is` for channel, type and direction (`call`, `mail`, ...),
+`at` for `occurred_at`, the source named after the channel and the customer `{crm_id: ann}` unless given. An expectation
+names the fields of the finding that matter (`anchor`, `evidence`, `counterfactual` and `cause` by interaction ids).
 """
 
 from collections.abc import Iterator, Mapping

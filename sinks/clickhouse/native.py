@@ -121,6 +121,9 @@ def _varint(number: int) -> bytes:
     return bytes(out)
 
 
+_VARINTS: Final = tuple(map(_varint, range(4_096)))
+
+
 def _string(value: str | bytes) -> bytes:
     raw = value.encode() if isinstance(value, str) else value
     return _varint(len(raw)) + raw
@@ -128,13 +131,13 @@ def _string(value: str | bytes) -> bytes:
 
 def _strings(values: Sequence[Any]) -> bytes:
     try:
-        text = "".join([_LENGTHS[len(value)] + value for value in values])
+        text = "".join(values)
+        if text.isascii() and max(map(len, values), default=0) < len(_LENGTHS):
+            return "".join([_LENGTHS[len(value)] + value for value in values]).encode()
+        raws = list(map(str.encode, values))
+        return b"".join(chain.from_iterable(zip(map(_VARINTS.__getitem__, map(len, raws)), raws, strict=True)))
     except (IndexError, TypeError):
-        pass  # long values, or bytes
-    else:
-        if text.isascii():
-            return text.encode()
-    return b"".join(map(_string, values))
+        return b"".join(map(_string, values))  # a very long value, or bytes
 
 
 def _fixed(code: str, size: int) -> Callable[[Sequence[Any]], bytes]:

@@ -12,7 +12,7 @@ from streams.core.journeys import evaluate, held_counts, journey_id_of
 from streams.core.policy import JourneyPolicy
 from streams.core.retention import dormant_at, retain
 from streams.core.state import CustomerState, marks_of, pack_steps
-from streams.core.timeline import Identity, Timeline
+from streams.core.timeline import Identity, Step, Timeline
 
 
 class Advance(NamedTuple):
@@ -27,6 +27,10 @@ class Advance(NamedTuple):
     state: CustomerState | None
     beyond: int = 0
     folded: int = 0
+    placed: Sequence[Interaction] = ()
+    """What was put on the timeline."""
+    left: Sequence[Step] = ()
+    """What left it in the end: dropped with a final journey, folded, or forgotten; in order."""
 
 
 def advance_customer(
@@ -61,15 +65,18 @@ def advance_customer(
     emitted, retracted = _difference(before, applied, touched, customer, journeys)
     if before is not None and (retracted or applied.moved or recut):
         rows.extend(_reshaped(before, applied, journeys))
+    beyond, placed = len(applied.beyond), tuple(applied.placed.values())
     if not (applied.changed or is_due or recut):
-        return Advance(rows, emitted, retracted, applied.superseded, before, len(applied.beyond))
+        return Advance(rows, emitted, retracted, applied.superseded, before, beyond)
     if (
         not applied.changed
         and before is not None
         and clock >= dormant_at(applied.newest, before.clock, policy)
     ):
         stub = _forget(applied.newest, clock, applied.floor, policy)
-        return Advance(rows, emitted, retracted, applied.superseded, stub, len(applied.beyond))
+        return Advance(
+            rows, emitted, retracted, applied.superseded, stub, beyond, 0, placed, tuple(applied.steps)
+        )
     kept = retain(
         timeline,
         journeys,
@@ -91,7 +98,8 @@ def advance_customer(
         tuple(kept.carried),
         marks_of(kept.steps),
     )
-    return Advance(rows, emitted, retracted, applied.superseded, state, len(applied.beyond), kept.folded)
+    left = applied.steps[: len(applied.steps) - len(kept.steps)]
+    return Advance(rows, emitted, retracted, applied.superseded, state, beyond, kept.folded, placed, left)
 
 
 def _forget(newest: Micros, clock: Micros, floor: Micros | None, policy: JourneyPolicy) -> CustomerState:

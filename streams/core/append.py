@@ -74,4 +74,5 @@ def append(
     state = CustomerState(
         due, occurred_at, clock, floor, policy.basis, journeys, held, packed, carried, marks
     )
-    return Advance((PlacedInteraction(arrival, journey.journey_id),), (journey,), (), (), state)
+    row = PlacedInteraction(arrival, journey.journey_id)
+    return Advance((row,), (journey,), (), (), state, placed=(arrival,))

@@ -5,13 +5,18 @@ says so.
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
+import msgspec
+
+from schemas.findings import FindingChange, Light
 from schemas.interaction import Interaction, Micros, routing_key
 from schemas.records import Coordinates, Journey, PlacedInteraction
-from streams.core.advance import advance_customer
+from streams.core.advance import Advance, advance_customer
 from streams.core.anonymous import ANONYMOUS_KEY, advance_anonymous
 from streams.core.append import append
+from streams.core.detection.customer import Detection, Told, decode_remembered, encode_remembered, watch
+from streams.core.detection.draft import earliest
 from streams.core.policy import JourneyPolicy
-from streams.core.state import decode_state, encode_state
+from streams.core.state import CustomerState, decode_state, encode_state
 
 
 class BatchResult(NamedTuple):
@@ -31,6 +36,10 @@ class BatchResult(NamedTuple):
     due: dict[bytes, Micros | None]
     beyond_horizon: int
     dropped: int
+    changes: list[FindingChange] = []
+    """What has become of findings, in the order in which it is to be told."""
+    lights: list[Light] = []
+    """The lights that are to be written anew."""
 
 
 def advance_batch(
@@ -39,8 +48,11 @@ def advance_batch(
     due: Iterable[bytes],
     now: Micros,
     policy: JourneyPolicy,
+    detection: Detection | None = None,
 ) -> BatchResult:
     """Apply interactions in the order of the log and evaluate their customers, and the `due` ones, at `now`.
+
+    With `detection` their rules too; without it no findings are made, and what states remember of them is lost.
 
     `lookup` gives a key's state as last written, None if there is none; keys are `routing_key`s. Each
     customer is decoded, evaluated and encoded once. Repeating a batch, or cutting the log elsewhere, ends in
@@ -62,6 +74,8 @@ def advance_batch(
     states: dict[bytes, bytes | None] = {}
     next_due: dict[bytes, Micros | None] = {}
     dropped = beyond = 0
+    changes: list[FindingChange] = []
+    lights: list[Light] = []
     for key, arrived in arrivals.items():
         stored = lookup(key)
         before = decode_state(stored) if stored is not None else None
@@ -76,10 +90,45 @@ def advance_batch(
                 retracted.extend([(customer, journey_id) for journey_id in advance.retracted])
             dropped += advance.folded
             beyond += advance.beyond
+            if detection is not None and advance.state is not None:
+                advance, told = _watched(customer, before, advance, now, detection)
+                if told is not None:
+                    changes.extend(told.changes)
+                    if told.light is not None:
+                        lights.append(told.light)
         placed.extend(advance.interactions)
         superseded.extend(advance.superseded)
         state = advance.state
         if state is not before:
             states[key] = encode_state(state) if state is not None else None
         next_due[key] = state.due if state is not None else None
-    return BatchResult(placed, journeys, retracted, superseded, states, next_due, beyond, dropped)
+    return BatchResult(
+        placed, journeys, retracted, superseded, states, next_due, beyond, dropped, changes, lights
+    )
+
+
+def _watched(
+    customer: str, before: CustomerState | None, advance: Advance, now: Micros, detection: Detection
+) -> tuple[Advance, Told | None]:
+    """The advance with its rules evaluated, where something arrived, time has come, or the rules are others."""
+    state = advance.state
+    if state is None:
+        return advance, None
+    remembered = decode_remembered(before.detection if before is not None else b"")
+    unchanged = state is before
+    if (
+        unchanged
+        and not advance.placed
+        and (remembered.due is None or now < remembered.due)
+        and remembered.rules_version == detection.rules.version
+    ):
+        return advance, None
+    journeys_due = before.journeys_due if unchanged and before is not None else state.due
+    told = watch(customer, remembered, state, advance.left, advance.placed, now, detection)
+    state = msgspec.structs.replace(
+        state,
+        due=earliest(journeys_due, told.remembered.due),
+        journeys_due=journeys_due,
+        detection=encode_remembered(told.remembered),
+    )
+    return advance._replace(state=state), told

@@ -39,6 +39,10 @@ class CustomerState(msgspec.Struct, frozen=True, array_like=True, gc=False):
     carried: tuple[Journey, ...] = ()
     marks: bytes = b""
     """`identity_mark` of every held step, in no order: an arrival whose mark is not among them is not held."""
+    journeys_due: Micros | None = None
+    """`due` as far as journeys and dormancy go; set where rules are in force."""
+    detection: bytes = b""
+    """What rules remember (`streams.core.detection.customer.Remembered`); empty without rules."""
 
     def steps(self) -> list[Step]:
         """The held steps."""

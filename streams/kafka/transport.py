@@ -10,6 +10,7 @@ Differences from the stock consumer, each with its reason:
 - records in flight are bounded per partition (Faust's own bound counts events, here batches);
 - the offset to commit is the greatest acknowledged one + 1: batches of a partition are acknowledged in order;
 - a wait with every partition under back-pressure ends when one drains, not after a second;
+- records that are waiting when they are asked for come as `Record`, not as `ConsumerRecord`;
 - the fetcher's long poll is shorter, so that a partition that resumes is not late.
 """
 
@@ -18,9 +19,11 @@ import logging
 from collections import defaultdict
 from typing import Any
 
+import msgspec
 from aiokafka import AIOKafkaConsumer
+from aiokafka.consumer.fetcher import FetchResult
 from aiokafka.errors import KafkaError
-from aiokafka.structs import ConsumerRecord
+from aiokafka.structs import ConsumerRecord, TopicPartition
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
@@ -35,6 +38,37 @@ IN_FLIGHT_RECORDS = 20_000
 """Records of one partition that are fetched but not acknowledged; above it the partition is not fetched."""
 
 Records = list[ConsumerRecord]
+"""Or of `Record`s, which look the same."""
+
+
+class Record(msgspec.Struct, frozen=True, gc=False):
+    """A consumed record: the attributes of aiokafka's `ConsumerRecord`, whose making alone takes 4 microseconds."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int
+    timestamp_type: int
+    key: bytes | None
+    value: bytes | None
+    headers: tuple[tuple[str, bytes], ...]
+    checksum: int | None = None
+    serialized_key_size: int = -1
+    serialized_value_size: int = -1
+
+
+def _record(tp: TopicPartition, raw: Any) -> Record:
+    """What `PartitionRecords._consumer_record` does, without deserializers, which Faust does not use."""
+    return Record(
+        tp.topic,
+        tp.partition,
+        raw.offset,
+        raw.timestamp,
+        raw.timestamp_type,
+        raw.key,
+        raw.value,
+        tuple(raw.headers),
+    )
 
 
 class _ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
@@ -46,6 +80,9 @@ class _ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
     async def _fetch_records(self, *args: Any, **kwargs: Any) -> dict[TP, Records]:
         # Runs in the consumer's thread. Nothing is awaited between taking records and noting them, so
         # `read_ends`, which runs there too, never sees a position whose records are not noted.
+        for result in self._ensure_consumer()._fetcher._records.values():
+            if type(result) is FetchResult and result.has_more():
+                result._partition_records._consumer_record = _record
         fetched: dict[TP, Records] = await super()._fetch_records(*args, **kwargs)
         for partition, records in fetched.items():
             self.consumer.fetched[TP(partition.topic, partition.partition)] = records[-1].offset

@@ -155,7 +155,7 @@ def _is_over(
 def close(
     thread: Thread, alert: Alert, was_over: bool, now: Micros, policy: AlertPolicy
 ) -> tuple[Thread, AlertRow]:
-    """Tell the end to a destination that may know of the finding, and of a withdrawal also to one that heard the end."""
+    """Tell the end to a destination that may know of the finding; a withdrawal also to one that heard of its end."""
     kind = _ending(alert)
     traits = policy.destinations.get(thread.destination)
     forgotten = _replace(thread, told=None, maybe=None)

@@ -13,7 +13,7 @@ from streams.core.detection.ruleset import RuleSet
 from streams.core.facets import subjects_of
 
 KnownFinding = Finding
-"""What a customer's state keeps of a finding: all of it, since it may have to be told again, withdrawn, or explained."""
+"""What a customer's state keeps of a finding: all of it, to tell it again, withdraw it, explain it."""
 
 
 class Transition(NamedTuple):

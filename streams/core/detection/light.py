@@ -10,7 +10,7 @@ Points are whole thousandths, so that the lines sum to the score exactly.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import floor
+from math import exp2, floor
 from typing import Final
 
 from schemas.findings import ChannelLight, Colour, Contribution, Finding, Light
@@ -47,7 +47,7 @@ class LightPolicy:
         """What a finding adds at an instant, in thousandths; a severe one at first never less than red takes."""
         weight = max(finding.weight, self.red) if finding.severity == "severe" else finding.weight
         age = max(0, at - finding.raised_at)
-        return floor(weight * POINT * 2.0 ** -(age / self.half_life) + 0.5)
+        return floor(weight * POINT * exp2(-age / self.half_life) + 0.5)
 
     def _up(self) -> tuple[int, int]:
         return floor(self.yellow * POINT + 0.5), floor(self.red * POINT + 0.5)

@@ -14,7 +14,7 @@ def clusters(
 
     Without an `unlink` among the edges, groups are what the open ones connect. With one, what is said is heard one
     after the other: by rank, what was told latest first, what was learnt earliest first; an unlink keeps two groups
-    apart from there on, and a link joins two unless they are kept apart. The order of `names` and `edges` is irrelevant.
+    apart from there on, and a link joins two unless they are kept apart. No order of the arguments matters.
     """
     within = [edge for edge in edges if edge.a in names and edge.b in names]
     apart = any(edge.told and not edge.verdict[1] for edge in within)
@@ -24,8 +24,9 @@ def clusters(
     enemies: dict[Name, set[Name]] = {}
 
     def find(name: Name) -> Name:
-        while root[name]:
-            name = root[name]
+        while parent := root[name]:
+            root[name] = root[parent] or parent
+            name = parent
         return name
 
     for edge in within:

@@ -5,7 +5,7 @@ and is dropped on its side, so that its size is bounded. The other side keeps it
 hub knows how many others it was seen with, in whatever order it was learnt.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 import msgspec
 
@@ -65,6 +65,7 @@ class Graph:
         self.policy = policy
         self._edges: dict[Name, Edge | tuple[Edge, ...]] = {}
         self._hubs: set[Name] = set()
+        self._days: dict[Micros, Micros] = {}
 
     def __contains__(self, name: Name) -> bool:
         return name in self._edges or name in self._hubs
@@ -72,9 +73,14 @@ class Graph:
     def __len__(self) -> int:
         return len(self._edges)
 
-    def names(self) -> Iterable[Name]:
-        """Every identifier that has an edge."""
-        return self._edges.keys()
+    def names(self) -> Iterator[Name]:
+        """Every identifier that has an edge, or had too many."""
+        yield from self._edges
+        yield from self._hubs - self._edges.keys()
+
+    def is_hub(self, name: Name) -> bool:
+        """Whether it was seen with too many others."""
+        return name in self._hubs
 
     def around(self, name: Name) -> tuple[Edge, ...]:
         """The edges of an identifier; of a hub those that somebody told."""
@@ -98,27 +104,29 @@ class Graph:
         """Whether nothing that may yet be learnt of a pair can matter: both are hubs."""
         return a in self._hubs and b in self._hubs
 
-    def learn(self, link: Link) -> bool:
-        """Unite a link with what is known; whether more than `last_seen` is new."""
+    def learn(self, link: Link) -> list[Name]:
+        """Unite a link with what is known; the identifiers that a hub, if this made one, no longer reaches."""
+        cut_off: list[Name] = []
         edge = self.edge(link.a, link.b)
-        if edge is None or not edge.is_learnt:
-            if self.is_settled(link.a, link.b):
-                return False
+        if edge is not None and edge.is_learnt:
+            edge.last_seen = max(edge.last_seen, link.last_seen)
+            edge.first_seen, edge.evidence = min(
+                (edge.first_seen, edge.evidence), (link.first_seen, link.evidence)
+            )
+        elif not self.is_settled(link.a, link.b):
             if edge is None:
-                edge = Edge(link.a, link.b)
-            edge.first_seen, edge.last_seen, edge.evidence = link.first_seen, link.last_seen, link.evidence
-            self._hold(link.a, edge)
-            self._hold(link.b, edge)
-            return True
-        edge.last_seen = max(edge.last_seen, link.last_seen)
-        if (link.first_seen, link.evidence) < (edge.first_seen, edge.evidence):
+                edge = Edge(self._own(link.a), self._own(link.b))
             edge.first_seen, edge.evidence = link.first_seen, link.evidence
-            return True
-        return False
+            edge.last_seen = self._days.setdefault(link.last_seen, link.last_seen)
+            self._hold(edge.a, edge)
+            self._hold(edge.b, edge)
+            cut_off += self._crowd(edge.a)
+            cut_off += self._crowd(edge.b)
+        return cut_off
 
     def tell(self, a: Name, b: Name, statement: Statement) -> None:
         """Add what was told of a pair."""
-        edge = self.edge(a, b) or Edge(a, b)
+        edge = self.edge(a, b) or Edge(self._own(a), self._own(b))
         edge.told = (*edge.told, statement)
         self._hold(a, edge)
         self._hold(b, edge)
@@ -172,22 +180,33 @@ class Graph:
         return LEARNT if name in self._hubs else -1
 
     def _hold(self, name: Name, edge: Edge) -> None:
-        held = self._edges.get(name)
+        """Put an edge at one of its ends."""
         if name in self._hubs and not edge.told:
             return
+        held = self.around(name)
+        if not any(one is edge for one in held):
+            self._edges[name] = (*held, edge) if held else edge
+
+    def _crowd(self, name: Name) -> list[Name]:
+        """Make a hub of an identifier that was seen with too many others; the ones that are cut off by that."""
+        held = self.around(name)
+        if (
+            len(held) <= self.policy.hub
+            or name in self._hubs
+            or sum(one.is_learnt for one in held) <= self.policy.hub
+        ):
+            return []
+        self._hubs.add(name)
+        self._keep(name, (one for one in held if one.told))
+        return [one.other(name) for one in held]
+
+    def _own(self, name: Name) -> Name:
+        """The very string that is held already, so that a name is in memory once."""
+        held = self._edges.get(name)
         if held is None:
-            self._edges[name] = edge
-            return
-        if type(held) is not tuple:
-            if held is not edge:
-                self._edges[name] = (held, edge)  # type: ignore[assignment]
-        elif not any(one is edge for one in held):
-            self._edges[name] = (*held, edge)
-        hub = self.policy.hub
-        edges = self.around(name)
-        if len(edges) > hub and sum(one.is_learnt for one in edges) > hub:
-            self._hubs.add(name)
-            self._keep(name, (one for one in edges if one.told))
+            return name
+        one = held[0] if type(held) is tuple else held
+        return one.a if one.a == name else one.b  # type: ignore[union-attr]
 
     def _release(self, name: Name, edge: Edge) -> None:
         self._keep(name, (one for one in self.around(name) if one is not edge))

@@ -13,6 +13,20 @@ from tests.unit.agents.fakes import Metadata, Producer
 BATCH_BYTES = 1_000
 
 
+class RecordingBuilder(BatchBuilder):  # type: ignore[misc]
+    """aiokafka's own builder, with a memory of what it took."""
+
+    def __init__(self, batch_size: int, compression_type: int) -> None:
+        super().__init__(batch_size, compression_type)
+        self.items: list[tuple[bytes | None, bytes | None]] = []
+
+    def append(self, *, timestamp: float | None, key: bytes | None, value: bytes | None) -> Any:
+        done = super().append(timestamp=timestamp, key=key, value=value)
+        if done is not None:
+            self.items.append((key, value))
+        return done
+
+
 class Log:
     """A producer with aiokafka's own builders and a broker that appends; may refuse a batch."""
 
@@ -22,21 +36,7 @@ class Log:
         self._refuse = refuse
 
     def create_batch(self) -> Any:
-        log = self
-
-        class Recording(BatchBuilder):  # type: ignore[misc]
-            def __init__(self) -> None:
-                super().__init__(magic=2, batch_size=BATCH_BYTES, compression_type=0, is_transactional=False)
-                self.items: list[tuple[bytes | None, bytes | None]] = []
-
-            def append(self, *, timestamp: Any, key: bytes | None, value: bytes | None, **more: Any) -> Any:
-                done = super().append(timestamp=timestamp, key=key, value=value, **more)
-                if done is not None:
-                    self.items.append((key, value))
-                return done
-
-        assert log is self
-        return Recording()
+        return RecordingBuilder(BATCH_BYTES, 0)
 
     async def send_batch(self, builder: Any, _topic: str, *, partition: int) -> "asyncio.Future[Metadata]":
         assert partition == 3

@@ -1,0 +1,170 @@
+"""Findings, lights and alerts as rows: one mapping for each, beside its columns (as in `sinks.clickhouse.rows`).
+
+A list of records (evidence, contributions) becomes parallel arrays, whose column names share what stands
+before the dot.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+from schemas.alerts import AlertRow
+from schemas.findings import Contribution, Evidence, Finding, FindingChange, Light
+from schemas.interaction import Micros
+from schemas.records import Fading
+from schemas.vocabulary import CHANNELS
+from sinks.clickhouse.rows import Rows, transposed
+
+_EVIDENCE: Final = Evidence.__struct_fields__
+_LINE: Final = ("finding_id", "rule", "channel", "severity", "raised_at", "weight", "sentence")
+
+_SNAPSHOT: Final = (
+    "customer",
+    "finding_id",
+    "rule",
+    "rule_version",
+    "rule_case",
+    "severity",
+    "weight",
+    "channel",
+    "state",
+    "raised_at",
+    "resolved_at",
+    "extends_to",
+    "anchor_source",
+    "anchor_id",
+    *(f"evidence.{name}" for name in _EVIDENCE),
+    "counterfactual.source",
+    "counterfactual.id",
+    "subjects",
+    "sentence",
+    "action",
+    "sequence",
+)
+"""A finding as it stood after one of its changes."""
+
+FINDING_COLUMNS: Final = (*_SNAPSHOT, "changed_at", "version", "is_deleted")
+
+HISTORY_COLUMNS: Final = (*_SNAPSHOT, "kind", "at", "reason", "cause_source", "cause_id", "version")
+
+LIGHT_COLUMNS: Final = (
+    "customer",
+    "at",
+    "colour",
+    *(f"colour_{channel}" for channel in CHANNELS),
+    *(f"contributions.{name}" for name in _LINE),
+    "half_life",
+    "yellow_until",
+    "red_until",
+    "next_change",
+    "version",
+    "is_deleted",
+)
+
+ALERT_COLUMNS: Final = AlertRow._fields
+
+
+def finding_rows(changes: Sequence[tuple[FindingChange, int]]) -> Rows:
+    """Rows of `findings_raw`: (change, version). Of several changes of a finding in one version the last
+    counts; a withdrawal is a deletion.
+    """
+    last = {(change.finding.finding_id, version): change for change, version in changes}
+    rows = [
+        (*_snapshot(change), change.at, version, int(change.finding.state == "withdrawn"))
+        for (_, version), change in last.items()
+    ]
+    return transposed(FINDING_COLUMNS, rows)
+
+
+def history_rows(changes: Sequence[tuple[FindingChange, int]]) -> Rows:
+    """Rows of `findings_history_raw`: (change, version)."""
+    rows = [
+        (*_snapshot(change), change.kind, change.at, change.reason, *(change.cause or (None, None)), version)
+        for change, version in changes
+    ]
+    return transposed(HISTORY_COLUMNS, rows)
+
+
+def light_rows(lights: Sequence[tuple[Light, Fading | None, int]]) -> Rows:
+    """Rows of `lights_raw`: (light, how it fades, version). A light without contributions is a deletion.
+
+    Raises ValueError when a light with contributions does not say how it fades.
+    """
+    return transposed(LIGHT_COLUMNS, [_light(*lit) for lit in lights])
+
+
+def alert_rows(alerts: Sequence[AlertRow]) -> Rows:
+    """Rows of `alerts_raw`."""
+    return transposed(ALERT_COLUMNS, alerts)
+
+
+def _snapshot(change: FindingChange) -> tuple[Any, ...]:
+    finding: Finding = change.finding
+    return (
+        finding.customer,
+        finding.finding_id,
+        finding.rule,
+        finding.rule_version,
+        finding.case,
+        finding.severity,
+        finding.weight,
+        finding.channel,
+        finding.state,
+        finding.raised_at,
+        finding.resolved_at,
+        finding.extends_to or None,
+        *finding.anchor,
+        *_parallel(
+            len(_EVIDENCE),
+            [tuple(getattr(item, name) for name in _EVIDENCE) for item in finding.evidence],
+        ),
+        *_parallel(2, finding.counterfactual),
+        finding.subjects,
+        finding.sentence,
+        finding.action,
+        getattr(change, "sequence", 0),
+    )
+
+
+def _light(light: Light, fading: Fading | None, version: int) -> tuple[Any, ...]:
+    if fading is None:
+        if light.contributions:
+            raise ValueError("a batch with lights must say how they fade (SinkBatch.fading)")
+        fading = Fading(1, 0, 0)
+    colours = {part.channel: part.colour for part in light.by_channel}
+    lines = [
+        (
+            line.finding_id,
+            line.rule,
+            line.channel,
+            line.severity,
+            line.raised_at,
+            _weight(line, light.at, fading.half_life),
+            line.sentence,
+        )
+        for line in light.contributions
+    ]
+    return (
+        light.customer,
+        light.at,
+        light.colour,
+        *(colours.get(channel, "green") for channel in CHANNELS),
+        *_parallel(len(_LINE), lines),
+        *fading,
+        light.next_change,
+        version,
+        int(not light.contributions),
+    )
+
+
+def _weight(line: Contribution, at: Micros, half_life: Micros) -> float:
+    """Points that a contribution added when it was raised; where it does not say so, grown back from what was
+    left of it (right to half a thousandth of a point at `at` and later).
+    """
+    said: float = getattr(line, "weight", 0.0)
+    age = max(0, at - line.raised_at)
+    return said or float(line.points / 1_000 * 2.0 ** (age / half_life))
+
+
+def _parallel(width: int, records: Iterable[tuple[Any, ...]]) -> Iterable[Sequence[Any]]:
+    """Records of `width` fields as so many arrays."""
+    return tuple(zip(*records, strict=True)) or ((),) * width

@@ -1,0 +1,41 @@
+"""Which addresses a notice, which is about a person, may be sent to."""
+
+import ipaddress
+from typing import Final
+from urllib.parse import urlsplit
+
+_LOCAL_NAMES: Final = frozenset({"localhost", "localhost.localdomain", "ip6-localhost"})
+
+
+class AddressRefused(ValueError):
+    """The address will not be used; the message says why and what to write instead, without the address's secrets."""
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address is this machine, without asking a name server."""
+    if host.lower().rstrip(".") in _LOCAL_NAMES:
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def checked_url(url: str, *, plain: bool = False) -> str:
+    """The URL, without a slash at its end, when notices may go there.
+
+    Over `http` only to this machine, or where `plain` says that the network in between is trusted. A user or password
+    in the URL is refused: it would stand in logs.
+    """
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise AddressRefused("expected https://HOST[:PORT][/PATH]")
+    if parts.username is not None or parts.password is not None:
+        raise AddressRefused("put no user or password into the URL")
+    if parts.fragment:
+        raise AddressRefused("a fragment (#...) means nothing to a server: leave it out")
+    if parts.scheme == "http" and not plain and not is_loopback(parts.hostname):
+        raise AddressRefused(
+            f"http://{parts.hostname} would send customers' data unencrypted: write https://, or allow it with plain = true"
+        )
+    return url.rstrip("/")

@@ -1,0 +1,257 @@
+"""What one worker knows of who is whom: all links, and the customer of every identifier, kept up as links come."""
+
+from collections.abc import Iterable, Iterator
+from itertools import combinations
+
+from schemas.identifiers import Identifiers
+from schemas.interaction import DAY, Micros
+from schemas.links import (
+    WEAK_FROM,
+    Link,
+    Name,
+    Record,
+    Statement,
+    is_strong,
+    merged_links,
+    merged_statements,
+    names_of,
+    strength_of,
+)
+from schemas.vocabulary import IDENTIFIER_KINDS
+from streams.core.identification.catch_all import CatchAll
+from streams.core.identification.graph import Edge, Graph
+from streams.core.identification.policy import DEFAULT_POLICY, IdentityPolicy
+from streams.core.identification.region import strong_region, weak_region
+from streams.core.identification.settle import Place, Settlement
+
+Changes = dict[Name, tuple[Place, Place]]
+"""Identifiers whose place is another one: the one before, and the one after."""
+
+Pair = tuple[Name, Name]
+
+
+class IdentityIndex:
+    """The links and the customers. Its answers depend on the set of records that it was given, on nothing else:
+    not on their order, on repetition, or on how they were cut into calls of `apply` (laws in tests/properties).
+    """
+
+    def __init__(self, policy: IdentityPolicy = DEFAULT_POLICY, records: Iterable[Record] = ()) -> None:
+        """Begin with what a log holds: cheaper than `apply`, since every identifier is placed once."""
+        self._graph = Graph(policy)
+        self._is_catch_all = CatchAll(policy)
+        self._told: dict[tuple[str, str], Statement] = {}
+        self._customers: dict[Name, Name] = {}
+        self._shared: set[Name] = set()
+        touched: dict[Name, int] = {}
+        for record in records:
+            self._take(record, touched)
+        settlement = Settlement(self._graph, self.customer)
+        settlement.settle_strong({name for name in self._graph.names() if is_strong(name)})
+        settlement.settle_weak({name for name in self._graph.names() if not is_strong(name)})
+        for name, place in settlement.places.items():
+            self._put(name, place)
+
+    # --- asking ------------------------------------------------------------------------------------------
+
+    def customer(self, name: Name) -> Name:
+        """The customer of an identifier: itself, for one that is not linked, or shared."""
+        return self._customers.get(name, name)
+
+    def place(self, name: Name) -> Place:
+        """The customer of an identifier, and whether it is shared."""
+        return Place(self._customers.get(name, name), name in self._shared)
+
+    def customer_of(self, identifiers: Identifiers, unnormalised: tuple[str, ...] = ()) -> Name | None:
+        """The customer of an interaction; None is anonymous.
+
+        Its strongest identifier has the say; among weak ones one whose customer is known by a strong name. A shared
+        one counts only where there is no other, catch-all values and what could not be normalised never.
+        """
+        crm_id = identifiers[0]
+        if crm_id is not None:
+            name = "crm:" + crm_id
+            if name not in self._shared and self._names_somebody(name):
+                return self._customers.get(name, name)
+        names = self._usable(identifiers, unnormalised)
+        best: Name | None = None
+        for name in names:
+            if name in self._shared:
+                continue
+            customer = self._customers.get(name, name)
+            if is_strong(name):
+                return customer
+            if best is None or strength_of(customer) < min(strength_of(best), WEAK_FROM):
+                best = customer
+        if best is None and names:
+            return self._customers.get(names[0], names[0])
+        return best
+
+    def edges(self, name: Name) -> tuple[Edge, ...]:
+        """What is known of an identifier, for `touchline identity show`; what a hub learnt is not kept."""
+        return self._graph.around(name)
+
+    def records(self) -> Iterator[Record]:
+        """What it knows, as records: an index made of them answers the same. (What two hubs share is not kept.)"""
+        yield from self._told.values()
+        for name in self._graph.names():
+            for edge in self._graph.around(name):
+                link = edge.link()
+                if link is not None and (edge.a == name or self._graph.is_hub(edge.a)):
+                    yield link
+
+    def __len__(self) -> int:
+        """The number of identifiers that are linked."""
+        return len(self._graph)
+
+    # --- learning ----------------------------------------------------------------------------------------
+
+    def learn(
+        self,
+        identifiers: Identifiers,
+        unnormalised: tuple[str, ...],
+        occurred_at: Micros,
+        source: str,
+        id: str,  # noqa: A002 - the contract's own word
+    ) -> list[Link]:
+        """The records that an interaction adds to the log; nothing is changed before they are read back.
+
+        Its strongest identifier is linked with each of the others; where all are weak, each with each.
+        """
+        names = self._usable(identifiers, unnormalised)
+        if len(names) < 2:
+            return []
+        day = occurred_at - occurred_at % DAY
+        pairs = [(names[0], other) for other in names[1:]] if is_strong(names[0]) else combinations(names, 2)
+        news: list[Link] = []
+        for a, b in pairs:
+            edge = self._graph.edge(a, b)
+            if edge is None or not edge.is_learnt:
+                if not self._graph.is_settled(a, b):
+                    news.append(Link(a, b, occurred_at, day, f"{source}\x1f{id}"))
+            elif day > edge.last_seen or occurred_at <= edge.first_seen:
+                known = edge.link()
+                assert known is not None
+                link = merged_links(known, Link(a, b, occurred_at, day, f"{source}\x1f{id}"))
+                if link != known:
+                    news.append(link)
+        return news
+
+    def apply(self, records: Iterable[Record]) -> Changes:
+        """Unite records with what is known; the identifiers whose place changed by that."""
+        touched: dict[Name, int] = {}
+        for record in records:
+            self._take(record, touched)
+        return self._settle(touched)
+
+    def forget(self, pairs: Iterable[Pair], statements: Iterable[tuple[str, str]] = ()) -> Changes:
+        """Forget what was learnt of pairs, and statements by `(source, id)`: erasure. Nothing keeps them from being
+        learnt again.
+        """
+        touched: dict[Name, int] = {}
+        for a, b in pairs:
+            self._touch(touched, a, b)
+            self._graph.unlearn(a, b)
+        for key in statements:
+            statement = self._told.pop(key, None)
+            if statement is not None:
+                self._untell(statement, touched)
+        return self._settle(touched)
+
+    def lacks(self, record: Record) -> Record | None:
+        """The record that the log should hold in place of this one, if it is less than what is known.
+
+        Two workers that learn of one pair at the same time write over each other; whoever reads its own record and
+        gets an answer here writes that.
+        """
+        known: Record | None
+        if isinstance(record, Link):
+            edge = self._graph.edge(record.a, record.b)
+            known = edge.link() if edge is not None else None
+            whole: Record = merged_links(record, known) if isinstance(known, Link) else record
+        else:
+            known = self._told.get((record.source, record.id))
+            whole = merged_statements(record, known) if isinstance(known, Statement) else record
+        return whole if whole != record else None
+
+    # --- within ------------------------------------------------------------------------------------------
+
+    def _usable(self, identifiers: Identifiers, unnormalised: tuple[str, ...]) -> list[Name]:
+        if unnormalised:
+            identifiers = Identifiers(
+                *(
+                    None if kind in unnormalised else value
+                    for kind, value in zip(IDENTIFIER_KINDS, identifiers, strict=True)
+                )
+            )
+        return [name for name in names_of(identifiers) if self._names_somebody(name)]
+
+    def _names_somebody(self, name: Name) -> bool:
+        return name in self._graph or not self._is_catch_all(name)
+
+    def _touch(self, touched: dict[Name, int], *names: Name) -> None:
+        for name in names:
+            if name not in touched:
+                touched[name] = self._graph.closed(name)
+
+    def _take(self, record: Record, touched: dict[Name, int]) -> None:
+        if isinstance(record, Link):
+            a, b = record.a, record.b
+            if not (self._names_somebody(a) and self._names_somebody(b)):
+                return
+            edge = self._graph.edge(a, b)
+            if edge is not None and edge.is_learnt and record.first_seen > edge.first_seen:
+                edge.last_seen = max(edge.last_seen, record.last_seen)
+                return
+            self._touch(touched, a, b)
+            for cut_off in self._graph.learn(record):
+                self._touch(touched, cut_off)
+            return
+        key = (record.source, record.id)
+        known = self._told.get(key)
+        if known is not None:
+            if record == known or merged_statements(known, record) is known:
+                return
+            self._untell(known, touched)
+        self._told[key] = record
+        for a, b in self._pairs(record):
+            self._touch(touched, a, b)
+            self._graph.tell(a, b, record)
+
+    def _untell(self, statement: Statement, touched: dict[Name, int]) -> None:
+        for a, b in self._pairs(statement):
+            self._touch(touched, a, b)
+            self._graph.take_back(a, b, statement)
+
+    def _pairs(self, statement: Statement) -> list[Pair]:
+        names = [name for name in statement.identifiers if self._names_somebody(name)]
+        if statement.links and names and is_strong(names[0]):
+            return [(names[0], other) for other in names[1:]]
+        return list(combinations(names, 2))
+
+    def _settle(self, touched: dict[Name, int]) -> Changes:
+        if not touched:
+            return {}
+        settlement = Settlement(self._graph, self.customer)
+        settlement.settle_strong(strong_region(self._graph, settlement, touched))
+        moved = [name for name, place in settlement.places.items() if place.customer != self.customer(name)]
+        settlement.settle_weak(weak_region(self._graph, settlement, touched, moved))
+        return self._adopt(settlement.places)
+
+    def _adopt(self, places: dict[Name, Place]) -> Changes:
+        changes: Changes = {}
+        for name, place in places.items():
+            before = self.place(name)
+            if place != before:
+                changes[name] = before, place
+                self._put(name, place)
+        return changes
+
+    def _put(self, name: Name, place: Place) -> None:
+        if place.customer == name:
+            self._customers.pop(name, None)
+        else:
+            self._customers[name] = place.customer
+        if place.shared:
+            self._shared.add(name)
+        else:
+            self._shared.discard(name)

@@ -1,0 +1,91 @@
+"""Laws of identity: whatever order links come in, the same customers; and what those customers may never be."""
+
+from collections.abc import Iterable, Sequence
+from itertools import combinations
+from random import Random
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from schemas.identifiers import Identifiers
+from schemas.interaction import DAY
+from schemas.links import (
+    Link,
+    Name,
+    Record,
+    Statement,
+    decode_record,
+    encode_record,
+    is_strong,
+    order_of,
+    record_key,
+)
+from streams.core.identification.index import IdentityIndex
+from streams.core.identification.policy import IdentityPolicy
+
+STRONG = ("crm:A", "crm:B", "crm:C", "contract:K", "contract:L", "loyalty:M")
+WEAK = ("phone:+1", "phone:+2", "phone:+3", "email:a@x.bg", "email:b@x.bg", "device:d1", "device:d2", "device:d3")
+POLICIES = (
+    IdentityPolicy(),
+    IdentityPolicy(
+        customers={"contract": 1, "loyalty": 1, "phone": 2, "email": 1, "device": 2},
+        companions={"phone": 1, "email": 2, "device": 1},
+        hub=3,
+    ),
+    IdentityPolicy(hub=2),
+)
+
+names = st.sampled_from(STRONG + WEAK)
+pairs = st.lists(names, min_size=2, max_size=2, unique=True).map(lambda pair: tuple(sorted(pair, key=order_of)))
+links = st.builds(
+    lambda pair, at, evidence: Link(*pair, at * DAY // 4, at * DAY // 4 // DAY * DAY, evidence),
+    pairs,
+    st.integers(0, 12),
+    st.sampled_from(["web\x1f1", "web\x1f2", "pbx\x1f1"]),
+)
+statements = st.builds(
+    lambda source, id_, revision, at, linked, told: Statement(
+        source, id_, revision, at, linked, tuple(sorted(told, key=order_of))
+    ),
+    st.sampled_from(["crm", "billing", "operator:ann"]),
+    st.sampled_from(["1", "2", "3"]),
+    st.integers(0, 2),
+    st.integers(0, 5),
+    st.booleans(),
+    st.lists(names, min_size=2, max_size=4, unique=True),
+)
+records = st.lists(st.one_of(links, links, statements), max_size=24)
+
+
+def customers(index: IdentityIndex) -> dict[Name, tuple[Name, bool]]:
+    return {name: tuple(index.place(name)) for name in STRONG + WEAK}
+
+
+def cut(items: Sequence[Record], rng: Random) -> Iterable[Sequence[Record]]:
+    start = 0
+    while start < len(items):
+        size = rng.choice((1, 1, 2, 5))
+        yield items[start : start + size]
+        start += size
+
+
+@settings(max_examples=400, deadline=None)
+@given(records, st.randoms(use_true_random=False), st.sampled_from(POLICIES))
+def test_any_order_any_repetition_any_batching_gives_what_all_at_once_gives(
+    told: list[Record], rng: Random, policy: IdentityPolicy
+) -> None:
+    whole = IdentityIndex(policy, told)
+    shuffled = [*told, *rng.sample(told, len(told) // 2)]
+    rng.shuffle(shuffled)
+    live = IdentityIndex(policy)
+    followed = dict.fromkeys(STRONG + WEAK)
+    before = customers(live)
+    for batch in cut(shuffled, rng):
+        for name, (old, new) in live.apply(batch).items():
+            assert before[name] == tuple(old)
+            followed[name] = new  # type: ignore[assignment]
+        after = customers(live)
+        changed = {name for name in after if after[name] != before[name]}
+        assert all(tuple(followed[name] or ()) == after[name] for name in changed)
+        before = after
+    assert before == customers(whole)

@@ -1,0 +1,248 @@
+"""The batch consumer's bookkeeping: offsets to commit, records in flight, ends of partitions, the fence on delivery."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from aiokafka import TopicPartition
+from aiokafka.structs import ConsumerRecord
+from faust.types import TP
+
+from streams.app import faust_app
+from streams.kafka import transport
+from streams.kafka.transport import Consumer, Transport
+from streams.settings import Settings
+
+RAW, CHANGELOG = TP("touchline.phone", 0), TP("touchline.timelines", 0)
+
+
+def record(offset: int, tp: TP = RAW) -> ConsumerRecord:
+    return ConsumerRecord(tp.topic, tp.partition, offset, 1_000, 0, b"k", b"v", None, 1, 1, ())
+
+
+class Desk:
+    """A consumer that is connected to nothing; `delivered` is what Faust's streams would get."""
+
+    def __init__(self, consumer: Consumer, callback: Callable[[Any], Awaitable[None]]) -> None:
+        self.consumer = consumer
+        self.delivered: list[tuple[TP, list[int]]] = []
+        self._callback = callback
+
+    async def deliver(self, *offsets: int, tp: TP = RAW, generation: int = 1) -> None:
+        records = [record(offset, tp) for offset in offsets]
+        self.consumer.fetched[tp] = offsets[-1]
+        key: Any = TopicPartition(tp.topic, tp.partition)
+        await self.consumer._deliver({key: records}, self.consumer._get_active_partitions(), generation)
+
+
+@pytest.fixture
+async def desk(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> Desk:
+    app = faust_app(Settings(), "127.0.0.1:1", tmp_path)
+    app.consumer_generation_id = 1
+    desk: Desk
+
+    async def callback(message: Any) -> None:
+        assert message.generation_id == 1
+        desk.delivered.append((message.tp, [one.offset for one in message.value]))
+
+    async def unused(*_: Any, **__: Any) -> None:
+        pytest.fail("not part of this test")
+
+    consumer = app.transport.create_consumer(
+        callback, on_partitions_revoked=unused, on_partitions_assigned=unused
+    )
+    assert isinstance(consumer, Consumer)
+    app.consumer = consumer
+    monkeypatch.setattr(type(app), "in_recovery", False, raising=False)
+    monkeypatch.setattr(consumer, "_is_changelog_tp", lambda tp: tp == CHANGELOG)
+    consumer._set_active_tps({RAW, CHANGELOG})
+    desk = Desk(consumer, callback)
+    return desk
+
+
+def test_the_app_uses_this_transport(tmp_path: Any) -> None:
+    assert isinstance(faust_app(Settings(), "127.0.0.1:1", tmp_path).transport, Transport)
+
+
+async def test_one_fetch_of_a_partition_is_one_event_with_all_its_records(desk: Desk) -> None:
+    await desk.deliver(3, 4, 5)
+    await desk.deliver(0, 1, tp=CHANGELOG)
+    assert desk.delivered == [(RAW, [3, 4, 5]), (CHANGELOG, [0, 1])]
+    assert desk.consumer._read_offset[RAW] == 5
+
+
+async def test_the_offset_to_commit_follows_the_greatest_acknowledged_one(desk: Desk) -> None:
+    consumer = desk.consumer
+    assert consumer._new_offset(RAW) is None
+    consumer._acked[RAW] = [9, 19, 29]
+    consumer._acked_index[RAW] = {9, 19, 29}
+    assert consumer._new_offset(RAW) == 30
+    assert consumer._new_offset(RAW) is None, "nothing new since"
+
+
+async def test_a_partition_with_too_much_in_flight_is_not_fetched_until_half_of_it_is_done(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transport, "IN_FLIGHT_RECORDS", 4)
+    consumer = desk.consumer
+    await desk.deliver(0)
+    await desk.deliver(1, 2)
+    assert RAW in consumer._get_active_partitions()
+    await desk.deliver(3)
+    assert RAW not in consumer._get_active_partitions()
+    consumer.release(RAW, 0)
+    assert RAW not in consumer._get_active_partitions()
+    consumer._drained.clear()
+    consumer.release(RAW, 2)
+    assert RAW in consumer._get_active_partitions()
+    assert consumer._drained.is_set()
+
+
+async def test_what_was_fetched_before_the_brake_is_still_delivered(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transport, "IN_FLIGHT_RECORDS", 1)
+    await desk.deliver(0)
+    await desk.deliver(1)
+    assert [offsets for _, offsets in desk.delivered] == [[0], [1]]
+
+
+async def test_room_is_given_back_once(desk: Desk) -> None:
+    await desk.deliver(0, 1, 2)
+    await desk.deliver(3)
+    desk.consumer.release(RAW, 2)
+    desk.consumer.release(RAW, 2)
+    desk.consumer.release(RAW, 99)
+    assert desk.consumer._in_flight[RAW] == 1
+
+
+async def test_a_changelog_takes_no_room(desk: Desk) -> None:
+    await desk.deliver(*range(10), tp=CHANGELOG)
+    assert desk.consumer._in_flight[CHANGELOG] == 0
+
+
+async def test_records_of_an_older_generation_are_not_delivered(desk: Desk) -> None:
+    desk.consumer.app.consumer_generation_id = 2
+    await desk.deliver(0, 1, generation=1)
+    assert desk.delivered == []
+    assert desk.consumer._in_flight[RAW] == 0
+
+
+async def test_a_stopped_flow_delivers_nothing(desk: Desk) -> None:
+    desk.consumer.stop_flow()
+    await desk.deliver(0, 1)
+    assert desk.delivered == []
+
+
+async def test_a_full_stream_does_not_hold_up_a_rebalance(desk: Desk) -> None:
+    async def stuck(_message: Any) -> None:
+        await asyncio.Event().wait()
+
+    desk.consumer.callback = stuck
+    delivering = asyncio.create_task(desk.deliver(0))
+    await asyncio.sleep(0)
+    assert not delivering.done()
+    desk.consumer.stop_flow()
+    await asyncio.wait_for(delivering, 5)
+
+
+async def test_seeking_back_forgets_acknowledgements_and_what_is_in_flight(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    consumer = desk.consumer
+    await desk.deliver(0, 1)
+    consumer._acked[RAW], consumer._acked_index[RAW] = [1], {1}
+
+    async def committed() -> dict[TP, int]:
+        return {RAW: 7}
+
+    monkeypatch.setattr(consumer, "seek_to_committed", committed)
+    await consumer.perform_seek()
+    assert consumer._new_offset(RAW) is None
+    assert consumer._in_flight[RAW] == 0
+    assert consumer._committed_offset[RAW] == 7
+    consumer.release(RAW, 1)
+    assert consumer._in_flight[RAW] == 0, "a late answer of a forgotten batch gives nothing back"
+
+
+async def test_a_revocation_gives_back_all_room_before_faust_is_told(desk: Desk) -> None:
+    consumer = desk.consumer
+    await desk.deliver(0, 1)
+    seen: list[int] = []
+
+    async def told(_revoked: set[TP]) -> None:
+        seen.append(consumer._in_flight[RAW])
+
+    consumer._on_partitions_revoked = told
+    await consumer.on_partitions_revoked({RAW})
+    assert seen == [0]
+    assert consumer.fetched == {}
+
+
+class Thread:
+    def __init__(self, ends: dict[TP, int]) -> None:
+        self._ends = ends
+
+    async def call_thread(self, function: Any) -> dict[TP, int]:
+        return await function()  # type: ignore[no-any-return]
+
+    async def read_ends(self) -> dict[TP, int]:
+        return self._ends
+
+
+async def test_an_end_counts_only_when_all_that_was_fetched_is_acknowledged(desk: Desk) -> None:
+    consumer = desk.consumer
+    consumer._thread = Thread({RAW: 123})  # type: ignore[assignment]
+    assert await consumer.read_ends() == {RAW: 123}, "an empty partition is read to its end"
+    consumer.fetched[RAW] = 1
+    assert await consumer.read_ends() == {}, "taken from the fetcher and not delivered yet"
+    await desk.deliver(0, 1)
+    assert await consumer.read_ends() == {}, "delivered and not acknowledged yet"
+    consumer.release(RAW, 1)
+    assert await consumer.read_ends() == {RAW: 123}
+
+
+def assigned(**states: Any) -> SimpleNamespace:
+    """An aiokafka consumer with one partition of this state."""
+    partition = TopicPartition(RAW.topic, RAW.partition)
+    assignment = SimpleNamespace(tps=[partition], state_value=lambda _: SimpleNamespace(**states))
+    return SimpleNamespace(_subscription=SimpleNamespace(subscription=SimpleNamespace(assignment=assignment)))
+
+
+@pytest.mark.parametrize(
+    ("position", "highwater", "valid", "timestamp", "ends"),
+    [
+        (5, 5, True, 9, {RAW: 9_000}),
+        (4, 5, True, 9, {}),
+        (0, 0, True, 9, {RAW: 9_000}),
+        (5, None, True, 9, {}),
+        (5, 5, False, 9, {}),
+        (5, 5, True, None, {}),
+    ],
+    ids=["at the end", "before it", "empty", "never fetched", "no position", "no answer"],
+)
+async def test_the_end_is_where_the_position_meets_the_highwater(
+    desk: Desk,
+    position: int,
+    highwater: int | None,
+    valid: bool,
+    timestamp: int | None,
+    ends: dict[TP, int],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    thread = desk.consumer._new_consumer_thread()
+    found = assigned(position=position, highwater=highwater, has_valid_position=valid, timestamp=timestamp)
+    monkeypatch.setattr(thread, "_ensure_consumer", lambda: found)
+    assert await thread.read_ends() == ends
+
+
+async def test_lag_is_what_is_not_committed(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    consumer = desk.consumer
+    monkeypatch.setattr(consumer, "highwater", lambda _tp: 10)
+    assert consumer.lag(RAW) == 0, "nothing is known before the first commit"
+    consumer._committed_offset[RAW] = 7
+    assert consumer.lag(RAW) == 3
+    consumer._committed_offset[RAW] = 12
+    assert consumer.lag(RAW) == 0

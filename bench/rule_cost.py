@@ -2,18 +2,18 @@
 
     python -m bench.rule_cost [--customers N]
 
-prints microseconds a customer touched: `usual` timelines (of `bench.core_cost`), and `troubled` ones, in which
-something stands. `marks` is the work done once for an interaction; the rest is done at each touch.
+prints microseconds a customer touched: `untroubled` timelines, in which nothing stands, and `troubled` ones, in which
+five findings stand. Traits at hand: what is worked out once for an interaction, and what stood before, is given.
 """
 
 import argparse
 import json
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 
 from bench.core_cost import interaction, microseconds
-from schemas.findings import Finding
 from schemas.interaction import SECOND, Interaction
 from streams.core.detection.detect import detect
 from streams.core.detection.lifecycle import transition
@@ -24,17 +24,36 @@ from streams.rule_files import CATALOGUE, compile_files, load_rules, read_rules
 HELD = 5
 
 
-def usual(customer: int) -> list[Interaction]:
-    """A timeline as the core's benchmark has it: one matter that is resolved in the end."""
-    return [interaction(customer, nth) for nth in range(HELD)]
+def untroubled(customer: int) -> list[Interaction]:
+    """A matter that is resolved at once, a letter that is answered, a visit, pages."""
+    line = [interaction(customer, nth) for nth in range(HELD)]
+    line[0] = msgspec.structs.replace(line[0], outcome="resolved")
+    line[2] = msgspec.structs.replace(
+        line[2], channel="email", type="message", direction="outbound", thread_id=f"T-{customer}",
+        occurred_at=line[1].occurred_at + 3600 * SECOND,
+    )  # fmt: skip
+    line[4] = msgspec.structs.replace(
+        line[4],
+        type="sms",
+        case_id=f"L-{customer}",
+        reason="tariff.change",
+        outcome="resolved",
+        transfers=None,
+    )
+    return line
 
 
 def troubled(customer: int) -> list[Interaction]:
-    """The same with a long wait, a rude clerk and no answer."""
-    changes = ({"wait_seconds": 900.0}, {"reason": "billing.overcharge"}, {}, {"treatment": "rude"}, {})
-    return [
-        msgspec.structs.replace(one, **change) for one, change in zip(usual(customer), changes, strict=True)
-    ]
+    """No answer to a letter, no solution in three days, a long wait, a rude clerk, the same thing again."""
+    changes: tuple[dict[str, Any], ...] = (
+        {"wait_seconds": 900.0},
+        {"reason": "billing.overcharge"},
+        {},
+        {"treatment": "rude"},
+        {},
+    )
+    line = [interaction(customer, nth) for nth in range(HELD)]
+    return [msgspec.structs.replace(one, **change) for one, change in zip(line, changes, strict=True)]
 
 
 def measure(customers: int, rounds: int) -> dict[str, float | dict[str, float]]:
@@ -42,15 +61,16 @@ def measure(customers: int, rounds: int) -> dict[str, float | dict[str, float]]:
     rules = load_rules()
     alone = {rule.id: compile_files([rule]) for rule in read_rules(sorted(CATALOGUE.glob("*.yaml")))}
     figures: dict[str, float | dict[str, float]] = {"rules": len(rules.rules)}
-    for name, make in (("usual", usual), ("troubled", troubled)):
+    for name, make in (("untroubled", untroubled), ("troubled", troubled)):
         lines = [make(customer) for customer in range(customers)]
-        figures[f"{name}: catalogue, marks at hand"] = _cost(lines, rules, rounds, at_hand=True)
-        figures[f"{name}: catalogue, marks to make"] = _cost(lines, rules, rounds, at_hand=False)
+        figures[f"{name}: catalogue, traits at hand"] = _cost(lines, rules, rounds, at_hand=True)
+        figures[f"{name}: catalogue, from nothing"] = _cost(lines, rules, rounds, at_hand=False)
+        figures[f"{name}: light"] = _light(lines, rules, rounds)
         figures[f"{name}: transition, nothing new"] = _transitions(lines, rules, rounds)
         figures[f"{name}: each rule alone"] = {
             rule: _cost(lines, one, rounds, at_hand=True) for rule, one in alone.items()
         }
-    lines = [usual(customer) for customer in range(customers)]
+    lines = [untroubled(customer) for customer in range(customers)]
     figures["marks of one interaction"] = round(
         microseconds(lambda: [rules.mark(one) for line in lines for one in line], customers * HELD, rounds), 2
     )
@@ -58,13 +78,29 @@ def measure(customers: int, rounds: int) -> dict[str, float | dict[str, float]]:
 
 
 def _cost(lines: Sequence[list[Interaction]], rules: RuleSet, rounds: int, *, at_hand: bool) -> float:
-    marks = [[rules.mark(one) for one in line] if at_hand else None for line in lines]
+    """At hand: traits and what was found before, as the state keeps them."""
+    nows = [line[-1].occurred_at + SECOND for line in lines]
+    traits = [rules.traits(line) if at_hand else None for line in lines]
+    found = [
+        detect("crm:A", line, now, rules).findings if at_hand else ()
+        for line, now in zip(lines, nows, strict=True)
+    ]
 
     def work() -> None:
-        for line, known in zip(lines, marks, strict=True):
-            detect("crm:A", line, line[-1].occurred_at + SECOND, rules, marks=known)
+        for line, now, its, known in zip(lines, nows, traits, found, strict=True):
+            detect("crm:A", line, now, rules, traits=its, known=known)
 
     return round(microseconds(work, len(lines), rounds), 2)
+
+
+def _light(lines: Sequence[list[Interaction]], rules: RuleSet, rounds: int) -> float:
+    found = [detect("crm:A", line, line[-1].occurred_at, rules).findings for line in lines]
+    return round(
+        microseconds(
+            lambda: [light_of("crm:A", one, one[-1].raised_at) for one in found if one], len(lines), rounds
+        ),
+        2,
+    )
 
 
 def _transitions(lines: Sequence[list[Interaction]], rules: RuleSet, rounds: int) -> float:
@@ -72,21 +108,20 @@ def _transitions(lines: Sequence[list[Interaction]], rules: RuleSet, rounds: int
     for line in lines:
         now = line[-1].occurred_at + SECOND
         detected = detect("crm:A", line, now, rules)
-        known: Sequence[Finding] = transition((), detected, line, now, rules).known
-        stood.append((known, detected, line[-1:], now))
+        stood.append((transition((), detected, line, now, rules).known, detected, line[-1:], now))
 
     def work() -> None:
         for known, detected, arrivals, now in stood:
             transition(known, detected, arrivals, now, rules)
-            if known:
-                light_of("crm:A", known, now)
 
     return round(microseconds(work, len(lines), rounds), 2)
 
 
 def main() -> None:
     """Measure and print JSON."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--customers", type=int, default=2_000)
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()

@@ -15,6 +15,7 @@ import yaml
 from pydantic import TypeAdapter
 
 from schemas import topics
+from schemas.alert_documents import ALERT_RECORD
 from schemas.dead_letters import HEADERS, OFFSET, PARTITION
 from schemas.event import EVENT, MODELS
 from schemas.interaction import Interaction
@@ -54,6 +55,16 @@ def event_schemas() -> dict[str, Document]:
     }
     schemas["event"] = _schema(EVENT, "event", "An event of any channel")
     return schemas
+
+
+def alert_schema() -> Document:
+    """JSON Schema of a record of the alerts topic; readers ignore names that they do not know."""
+    return {
+        "$schema": DIALECT,
+        "$id": "urn:touchline:alert",
+        "title": "An alert, or an acknowledgement",
+        **ALERT_RECORD.json_schema(),
+    }
 
 
 def dead_letter_header_schema() -> Document:
@@ -102,6 +113,8 @@ def asyncapi() -> Document:
             "send-interactions": _operation("send", topics.INTERACTIONS),
             "receive-interactions": _operation("receive", topics.INTERACTIONS),
             "send-dead-letters": _operation("send", topics.DEAD_LETTERS),
+            "send-alerts": _operation("send", topics.ALERTS),
+            "receive-alerts": _operation("receive", topics.ALERTS),
             "send-timelines": _operation("send", topics.TIMELINES),
         },
         "components": {"messages": _messages()},
@@ -111,7 +124,11 @@ def asyncapi() -> Document:
 def rendered() -> dict[Path, str]:
     """Every generated file, relative to the repository, with its text."""
     schemas = event_schemas()
-    documents = {**schemas, "dead-letter-headers": dead_letter_header_schema()}
+    documents = {
+        **schemas,
+        "alert": alert_schema(),
+        "dead-letter-headers": dead_letter_header_schema(),
+    }
     files = {
         Path("schemas", "json", f"{name}.json"): json.dumps(document, indent=2, ensure_ascii=False) + "\n"
         for name, document in documents.items()
@@ -241,6 +258,14 @@ def _messages() -> Document:
         "summary": "The value and the key are the original bytes; the headers say why.",
         "contentType": "application/octet-stream",
         "headers": {"schemaFormat": _JSON_FORMAT, "schema": {"$ref": "./json/dead-letter-headers.json"}},
+    }
+    messages[topics.ALERTS.name] = {
+        "name": topics.ALERTS.name,
+        "title": "An alert, or an acknowledgement",
+        "summary": "What has become of a finding, and who takes care of it. In the order of each customer.",
+        "contentType": "application/json",
+        "payload": {"schemaFormat": _JSON_FORMAT, "schema": {"$ref": "./json/alert.json"}},
+        "bindings": {"kafka": {"key": {"type": "string"}, "bindingVersion": "0.5.0"}},
     }
     messages[topics.TIMELINES.name] = {
         "name": topics.TIMELINES.name,

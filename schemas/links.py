@@ -81,7 +81,7 @@ def name_of(kind: IdentifierKind, value: str) -> Name:
 
 def names_of(identifiers: Identifiers) -> list[Name]:
     """The names of the identifiers present, strongest first."""
-    return [prefix + value for prefix, value in zip(_PREFIXES, identifiers, strict=True) if value]
+    return [prefix + value for prefix, value in zip(_PREFIXES, identifiers) if value]  # noqa: B905 - hot
 
 
 def strength_of(name: Name) -> int:

@@ -53,11 +53,14 @@ DEAD_LETTERS: Final = Topic(
     value="the original bytes, headers that say why",
     retention=timedelta(days=30),
 )
+ALERTS: Final = Topic(
+    "alerts", key="the customer", value="an alert (what has become of a finding), or an acknowledgement"
+)
 TIMELINES: Final = Topic(
     "timelines", key="the customer", value="the timeline's state: changelog of the table", cleanup="compact"
 )
 
-ALL: Final[tuple[Topic, ...]] = (*RAW.values(), INTERACTIONS, DEAD_LETTERS, TIMELINES)
+ALL: Final[tuple[Topic, ...]] = (*RAW.values(), INTERACTIONS, DEAD_LETTERS, ALERTS, TIMELINES)
 
 
 def partition_of(key: bytes, partitions: int) -> int:

@@ -12,17 +12,22 @@ from aiokafka import AIOKafkaProducer
 from faust.types import TP, EventT, StreamT
 
 from schemas.codec import Decoder
-from schemas.topics import DEAD_LETTERS, INTERACTIONS, MAX_RECORD_BYTES, RAW, TIMELINES
+from schemas.topics import ALERTS, DEAD_LETTERS, INTERACTIONS, MAX_RECORD_BYTES, RAW, TIMELINES
 from streams.agents.identify import Identify
 from streams.agents.journeys import Journeys
 from streams.agents.lanes import EXIT_BUG, Lanes, end_process
 from streams.agents.marks import OwnMarks, publish_marks, source_name
+from streams.agents.rules import RulesPublisher
 from streams.agents.sink import Epochs, Persister, Sink
 from streams.agents.watchdog import Watchdog
+from streams.core.detection.customer import Detection
+from streams.core.detection.light import LightPolicy
 from streams.core.identity import customer_of
 from streams.core.policy import JourneyPolicy
 from streams.kafka.store import State, TimelineStore
 from streams.kafka.transport import Transport
+from streams.rule_files import CATALOGUE
+from streams.rule_sets import compile_record
 from streams.settings import Settings
 
 TABLE: Final = "timelines"
@@ -47,6 +52,19 @@ def journey_policy(settings: Settings) -> JourneyPolicy:
         horizon=micros(settings.journeys.horizon),
         max_interactions=settings.journeys.max_interactions,
     )
+
+
+def light_policy(settings: Settings) -> LightPolicy:
+    """How lights are lit, as the settings say."""
+    part = settings.rules
+    return LightPolicy(
+        half_life=micros(part.half_life), yellow=part.yellow, red=part.red, hysteresis=part.hysteresis
+    )
+
+
+def rules_folder(settings: Settings) -> Path:
+    """Where the rule files are: the configured folder, else the catalogue that ships."""
+    return settings.rules.directory or CATALOGUE
 
 
 def build_decoder(settings: Settings) -> Decoder:
@@ -137,6 +155,11 @@ def build_app(settings: Settings, bootstrap: str, sink: Sink, epochs: Epochs, da
         if tp in offsets:
             offsets[tp] = max(offsets[tp] or 0, offset)
 
+    light, horizon = light_policy(settings), micros(settings.journeys.horizon)
+
+    def detection(rules: bytes) -> Detection:
+        return Detection(compile_record(rules, horizon), light)
+
     persister = Persister(sink)
     marks = OwnMarks(raw_topics, settings.time.lateness)
     identify = Identify(
@@ -158,6 +181,9 @@ def build_app(settings: Settings, bootstrap: str, sink: Sink, epochs: Epochs, da
         changelog=lambda: timelines_topic,
         changelog_written=changelog_written,
         dead_letters_topic=DEAD_LETTERS.full_name(prefix),
+        alerts_topic=ALERTS.full_name(prefix),
+        detection=detection,
+        fading=light.fading,
         sources=[source_name(TP(name, number)) for name in raw_topics for number in range(partitions)],
     )
     lanes = {
@@ -176,6 +202,14 @@ def build_app(settings: Settings, bootstrap: str, sink: Sink, epochs: Epochs, da
             app.consumer.assignment(), await app.consumer.read_ends(), time.time_ns() // 1000
         )
         await publish_marks(producer(), interactions_topic, range(partitions), report)
+
+    rules = RulesPublisher(rules_folder(settings), horizon, producer, interactions_topic, range(partitions))
+
+    @app.timer(1.0, name="rules")  # type: ignore[untyped-decorator]
+    async def look_at_rules() -> None:
+        if app.rebalancing or app.in_recovery:
+            return
+        await rules.look(TP(raw_topics[0], 0) in app.consumer.assignment())
 
     @app.timer(5.0, name="watchdog")  # type: ignore[untyped-decorator]
     async def watch() -> None:

@@ -18,6 +18,7 @@ from pydantic import (
     SecretStr,
     ValidationError,
     field_validator,
+    model_validator,
 )
 
 from schemas.topics import DEFAULT_PARTITIONS, DEFAULT_PREFIX
@@ -146,6 +147,32 @@ class IdentitySettings(Section):
         return value
 
 
+class RulesSettings(Section):
+    """The rules that findings are made by, and the light."""
+
+    directory: Path | None = Field(
+        None,
+        description="Folder of the rule files (*.yaml), watched by the workers; unset: the catalogue that ships",
+    )
+    half_life: Positive = Field(
+        timedelta(days=14), description="After so long a finding weighs half in the light"
+    )
+    yellow: float = Field(3.0, gt=0, description="Points from which the light is yellow")
+    red: float = Field(9.0, gt=0, description="Points from which the light is red")
+    hysteresis: float = Field(
+        0.25,
+        ge=0,
+        lt=1,
+        description="Share by which the score must fall below a threshold before the light goes down",
+    )
+
+    @model_validator(mode="after")
+    def _red_is_above_yellow(self) -> "RulesSettings":
+        if self.red <= self.yellow:
+            raise ValueError("red must be above yellow")
+        return self
+
+
 class WorkerSettings(Section):
     """One worker process."""
 
@@ -185,6 +212,7 @@ class Settings(Section):
     journeys: JourneySettings = JourneySettings()
     time: TimeSettings = TimeSettings()
     identity: IdentitySettings = IdentitySettings()
+    rules: RulesSettings = RulesSettings()
     worker: WorkerSettings = WorkerSettings()
     local: LocalSettings = LocalSettings()
 

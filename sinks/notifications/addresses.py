@@ -22,7 +22,7 @@ def is_loopback(host: str) -> bool:
 
 
 def checked_url(url: str, *, plain: bool = False) -> str:
-    """The URL, without a slash at its end, when notices may go there.
+    """The URL, when notices may go there; else raise `AddressRefused`.
 
     Over `http` only to this machine, or where `plain` says that the network in between is trusted. A user or password
     in the URL is refused: it would stand in logs.
@@ -36,6 +36,7 @@ def checked_url(url: str, *, plain: bool = False) -> str:
         raise AddressRefused("a fragment (#...) means nothing to a server: leave it out")
     if parts.scheme == "http" and not plain and not is_loopback(parts.hostname):
         raise AddressRefused(
-            f"http://{parts.hostname} would send customers' data unencrypted: write https://, or allow it with plain = true"
+            f"http://{parts.hostname} would send customers' data unencrypted: "
+            "write https://, or allow it with plain = true"
         )
-    return url.rstrip("/")
+    return url

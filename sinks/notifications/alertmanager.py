@@ -29,7 +29,7 @@ class Alertmanager:
     ) -> None:
         self.name = name
         self._poster = poster
-        self._url = f"{url}/api/v2/alerts"
+        self._url = f"{url.rstrip('/')}/api/v2/alerts"
         self._hold = hold
         self._headers = dict(headers or {})
 

@@ -12,7 +12,7 @@ from urllib.parse import unquote, urlsplit
 import apprise
 
 from schemas.interaction import Micros
-from schemas.notices import CLOSING, Delivered, Notice, Outcome, Passing, Refused
+from schemas.notices import CLOSING, Delivered, Notice, Outcome, Passing
 from sinks.notifications.addresses import AddressRefused, is_loopback
 from sinks.notifications.posting import outcome_of
 from sinks.notifications.wording import body, shortened, title

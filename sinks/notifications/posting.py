@@ -17,6 +17,8 @@ from schemas.notices import Delivered, Outcome, Passing, Refused
 
 LONGEST_RETRY_AFTER: Final = 3_600.0
 _PASSING: Final = frozenset({408, 425, 429})
+_GATEWAY: Final = frozenset({502, 504})
+"""A proxy's word for a server behind it, which may have it all the same."""
 _SHOWN: Final = 200
 """Characters of an answer that a reason quotes."""
 
@@ -62,7 +64,7 @@ def outcome_of(status: int, headers: Mapping[str, str], quoted: str, now: float)
     said = " ".join(quoted.split())[:_SHOWN]
     reason = f"HTTP {status}" + (f": {said}" if said else "")
     if status in _PASSING or status >= 500:
-        return Passing(reason, retry_after(headers.get("Retry-After"), now))
+        return Passing(reason, retry_after(headers.get("Retry-After"), now), uncertain=status in _GATEWAY)
     if 300 <= status < 400:
         return Refused(f"HTTP {status}: redirects are not followed: configure the URL that it leads to")
     if status in (401, 403):

@@ -1,8 +1,8 @@
 """Signatures of webhooks as the Standard Webhooks specification (version 1.0.0) has them.
 
 Headers: `webhook-id`, the same for every attempt at one notice; `webhook-timestamp`, Unix seconds of the attempt;
-`webhook-signature`, one or more `v1,BASE64` divided by spaces: HMAC-SHA256 over `ID.TIMESTAMP.BODY`, one for each secret
-while secrets are being changed.
+`webhook-signature`, one or more `v1,BASE64` divided by spaces: HMAC-SHA256 over `ID.TIMESTAMP.BODY`, one for each
+secret while secrets are being changed.
 
 A receiver refuses a timestamp more than `REPLAY_WINDOW` seconds away from its own clock, and an id that it has seen
 within that time: then a copied request cannot be played again.

@@ -1,6 +1,7 @@
 """A plain webhook: one signed POST of JSON for each notice. `sinks.notifications.signature` has the signature.
 
-The body: `{"notice": kind, "key": ..., "severity": ..., "told": ..., "alert": {the topic's contract}, "folded": {...}}`.
+The body: `notice` (the kind), `key`, `severity`, `told`, `alert` (as on the topic), and where there is one `folded` and
+`by` (who acknowledged).
 """
 
 from collections.abc import Sequence

@@ -10,7 +10,9 @@ from collections.abc import Callable, Iterable, Sequence
 
 from aiokafka import AIOKafkaProducer
 
+from schemas.alerts import alert_key, alert_of, encode_alert_record, last_changes
 from schemas.dead_letters import dead_letter_headers
+from schemas.findings import FindingChange
 from schemas.interaction import (
     CONTROL_KEY,
     Interaction,
@@ -19,13 +21,15 @@ from schemas.interaction import (
     decode_watermarks,
     encode_interaction,
 )
-from schemas.records import Coordinates, DeadLetter, SinkBatch
+from schemas.records import Coordinates, DeadLetter, Fading, SinkBatch
+from schemas.rule_sets import RULES_KEY
 from streams.agents.agenda import Agenda
 from streams.agents.clocks import CLOCK_KEY, dump_clock, load_clock
 from streams.agents.isolate import Poison, poisonous
 from streams.agents.lanes import Batch, insist
 from streams.agents.sink import Epochs, Persister
 from streams.core.batch import BatchResult, advance_batch
+from streams.core.detection.customer import Detection
 from streams.core.policy import JourneyPolicy
 from streams.core.state import next_due
 from streams.core.watermarks import PartitionClock
@@ -36,8 +40,12 @@ DUE_AT_ONCE = 5_000
 """Customers that one step evaluates because their time has come; the rest follow in the next step."""
 
 
+RESERVED = (CLOCK_KEY, RULES_KEY)
+"""Keys of the state that are no customer's."""
+
+
 class PartitionState:
-    """One partition's live state in one generation: timelines, agenda, clock.
+    """One partition's live state in one generation: timelines, agenda, clock, the rules in force.
 
     A batch that fails leaves it unusable (its due customers are off the agenda); that only happens when the
     partition is fenced, and then the next generation builds it anew.
@@ -49,9 +57,17 @@ class PartitionState:
         self.agenda = Agenda(
             (due, key)
             for key, state in timelines.items()
-            if key != CLOCK_KEY and (due := next_due(state)) is not None
+            if key not in RESERVED and (due := next_due(state)) is not None
         )
         self.clock = load_clock(timelines.get(CLOCK_KEY), sources)
+        self.rules = timelines.get(RULES_KEY)
+
+    def adopt(self, rules: bytes) -> None:
+        """From now on these rules are in force: every customer is to be looked at again."""
+        self.rules = rules
+        for key in self.timelines:
+            if key not in RESERVED:
+                self.agenda.put(key, 0)
 
 
 class Journeys:
@@ -68,7 +84,10 @@ class Journeys:
         changelog: Callable[[], str],
         changelog_written: Callable[[int, int], None],
         dead_letters_topic: str,
+        alerts_topic: str,
         sources: Sequence[str],
+        detection: Callable[[bytes], Detection],
+        fading: Fading,
     ) -> None:
         self._policy = policy
         self._timelines = timelines
@@ -78,19 +97,26 @@ class Journeys:
         self._changelog = changelog
         self._changelog_written = changelog_written
         self._dead_letters_topic = dead_letters_topic
+        self._alerts_topic = alerts_topic
         self._sources = tuple(sources)
+        self._detection = detection
+        self._fading = fading
         self._states: dict[int, PartitionState] = {}
 
     async def __call__(self, batch: Batch) -> None:
         """Handle one batch; raises `Fenced` when the partition is lost on the way."""
         partition = self._partition(batch)
-        clock = partition.clock
+        clock, rules = partition.clock, partition.rules
         interactions = []
         for record in batch.records:
             if record.key == CONTROL_KEY:
                 clock = clock.after(decode_watermarks(record.value))
+            elif record.key == RULES_KEY:
+                rules = record.value
             else:
                 interactions.append(decode_interaction(record.value))
+        if rules is not None and rules != partition.rules:
+            await self._adopt(batch, partition, rules)
         now = clock.now or 0  # before every source has reported, nothing can be said to be over
         due = partition.agenda.take(now, DUE_AT_ONCE)
         while interactions or due:
@@ -99,6 +125,22 @@ class Journeys:
         batch.check()
         partition.clock = clock
         batch.acknowledge()
+
+    async def _adopt(self, batch: Batch, partition: PartitionState, rules: bytes) -> None:
+        """Put other rules in force: stored first, so that the next owner evaluates by the same."""
+        self._detection(
+            rules
+        )  # a set that this worker cannot compile ends it here, before anything is stored
+        written = await insist(
+            lambda: deliver(self._producer(), self._changelog(), batch.tp.partition, [(RULES_KEY, rules)]),
+            batch,
+            "changelog topic",
+        )
+        batch.check()
+        partition.timelines[RULES_KEY] = rules
+        partition.adopt(rules)
+        if written is not None:
+            self._changelog_written(batch.tp.partition, written)
 
     def _partition(self, batch: Batch) -> PartitionState:
         number = batch.tp.partition
@@ -127,8 +169,13 @@ class Journeys:
             dead_letters=tuple(letters),
             superseded=tuple(result.superseded),
             incarnation=self._epochs.incarnation,
+            findings=tuple(result.changes),
+            lights=tuple(result.lights),
+            fading=self._fading,
         )
         await self._persister.persist(rows, batch)
+        if result.changes:
+            await self._send_alerts(batch, result.changes)
         changes = dict(result.states)
         if changes:
             # The clock is stored with what it has decided: a later owner never judges by an earlier time.
@@ -157,8 +204,10 @@ class Journeys:
     def _advance(
         self, partition: PartitionState, interactions: list[Interaction], due: list[bytes], now: Micros
     ) -> tuple[BatchResult, list[DeadLetter]]:
+        detection = self._detection(partition.rules) if partition.rules is not None else None
+
         def step(items: Sequence[Interaction]) -> BatchResult:
-            return advance_batch(partition.timelines.get, items, due, now, self._policy)
+            return advance_batch(partition.timelines.get, items, due, now, self._policy, detection)
 
         try:
             return step(interactions), []
@@ -169,6 +218,18 @@ class Journeys:
         skipped = {poison.position for poison in bad}
         good = [item for index, item in enumerate(interactions) if index not in skipped]
         return step(good), [_dead_letter(interactions[poison.position], poison) for poison in bad]
+
+    async def _send_alerts(self, batch: Batch, changes: Sequence[FindingChange]) -> None:
+        """One alert for each finding that changed, on the customer's partition; repetitions have the same version."""
+        items = [
+            (alert_key(alert), encode_alert_record(alert))
+            for alert in (alert_of(change, change.sequence) for change in last_changes(changes))
+        ]
+        await insist(
+            lambda: deliver(self._producer(), self._alerts_topic, batch.tp.partition, items),
+            batch,
+            "alerts topic",
+        )
 
     async def _send_dead_letters(self, batch: Batch, letters: list[DeadLetter]) -> None:
         records = [

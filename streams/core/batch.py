@@ -36,9 +36,9 @@ class BatchResult(NamedTuple):
     due: dict[bytes, Micros | None]
     beyond_horizon: int
     dropped: int
-    changes: list[FindingChange] = []
+    changes: Sequence[FindingChange] = ()
     """What has become of findings, in the order in which it is to be told."""
-    lights: list[Light] = []
+    lights: Sequence[Light] = ()
     """The lights that are to be written anew."""
 
 

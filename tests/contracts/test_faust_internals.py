@@ -315,7 +315,7 @@ async def test_a_partition_that_leaves_is_recovered_from_the_beginning_when_it_r
     ), raising=False)  # fmt: skip
     app.consumer_generation_id = 1
     await recovery.on_rebalance(set(actives), set(), set(actives), 1)
-    recovery.active_offsets.update({stays: 5, leaves: 5})
+    recovery.active_offsets[stays] = recovery.active_offsets[leaves] = 5
     actives = {stays}
     await recovery.on_rebalance({stays}, {leaves}, set(), 1)
     assert dict(recovery.active_offsets) == {stays: 5}

@@ -81,6 +81,10 @@ class Oracle:
         """Every journey as it stands at `now`."""
         return sorted(_journey_row(journey, now) for journey in self._journeys)
 
+    def newest(self) -> datetime:
+        """When the last interaction began."""
+        return max(journey[-1]["at"] for journey in self._journeys)
+
     def customers(self) -> set[str]:
         """Everybody who has a journey."""
         return {_customer(journey[0]) or "" for journey in self._journeys}

@@ -205,6 +205,11 @@ class Road:
         tails = [worker.account() for worker in self.workers]
         return "\n".join([*self.said[-10:], *tails])
 
+    def reconnect(self) -> None:
+        """After the test has restarted ClickHouse."""
+        self._client.disconnect()
+        self._client = connect(self.running.servers.clickhouse)
+
     def close(self) -> None:
         """Disconnect."""
         self._client.disconnect()
@@ -266,7 +271,3 @@ def open_road(
         stack.callback(road.close)
         yield road
 
-
-def exit_statuses(road: Road) -> Any:
-    """How the workers ended; None while they run."""
-    return [worker.exit_status for worker in road.workers]

@@ -5,7 +5,6 @@ that the guards of all partitions end theirs at the same instant. A crash in the
 count a few alerts twice or not at all; what it folded is stored with its reason either way.
 """
 
-from collections.abc import Callable
 from typing import Final
 
 import msgspec
@@ -22,12 +21,12 @@ from streams.core.alerting.book import (
     FloodLine,
     Record,
     Thread,
-    decode_book,
     row_of,
     scheduled,
     with_thread,
 )
 from streams.core.alerting.policy import AlertPolicy
+from streams.core.alerting.shelf import Shelf
 
 EXAMPLES: Final = 5
 """Customers that a summary names."""
@@ -41,22 +40,18 @@ def flood_key(rule: str, severity: Severity) -> bytes:
 
 
 class Gate:
-    """All guards of a partition during one step: an overlay over the stored ones, nothing mutated.
+    """All guards of a partition during one step, on its shelf. `rows` are those of windows that ended meanwhile."""
 
-    `changes` are the books that differ afterwards, by key.
-    """
-
-    def __init__(self, load: Callable[[bytes], bytes | None], now: Micros, policy: AlertPolicy) -> None:
-        self._load = load
+    def __init__(self, shelf: Shelf, now: Micros, policy: AlertPolicy) -> None:
+        self._shelf = shelf
         self._now = now
         self._policy = policy
-        self.changes: dict[bytes, Book] = {}
         self.rows: list[AlertRow] = []
 
     def admit(self, alert: Alert, destination: str) -> bool:
         """Count an alert that is to be told; False when it is folded."""
         key = flood_key(alert.rule, alert.severity)
-        book = self.changes.get(key) or self._stored(key, alert)
+        book = self._open(key, alert)
         assert book.flood is not None
         line = book.flood.line(destination)
         if line.passed < self._policy.flood_limit:
@@ -66,19 +61,17 @@ class Gate:
             if len(examples) < EXAMPLES and alert.customer not in examples:
                 examples = (*examples, alert.customer)
             counted = _replace(line, folded=line.folded + 1, examples=examples)
-        self.changes[key] = scheduled(_replace(book, flood=_with_line(book.flood, counted)), self._policy)
+        book = _replace(book, flood=_with_line(book.flood, counted))
+        self._shelf.put(key, scheduled(book, self._policy))
         return counted.passed > line.passed
 
-    def _stored(self, key: bytes, alert: Alert) -> Book:
-        window = self._now - self._now % self._policy.flood_window
-        stored = self._load(key)
-        if stored is None:
-            return Book(flood=Flood(alert.rule, alert.severity, window))
-        rolled = roll(decode_book(stored), self._now, self._policy)
+    def _open(self, key: bytes, alert: Alert) -> Book:
+        rolled = roll(self._shelf.get(key), self._now, self._policy)
         self.rows.extend(rolled.rows)
-        if rolled.book.flood is None:
-            return _replace(rolled.book, flood=Flood(alert.rule, alert.severity, window))
-        return rolled.book
+        if rolled.book.flood is not None:
+            return rolled.book
+        window = self._now - self._now % self._policy.flood_window
+        return _replace(rolled.book, flood=Flood(alert.rule, alert.severity, window))
 
 
 def roll(book: Book, now: Micros, policy: AlertPolicy) -> Decided:

@@ -7,6 +7,7 @@ of all detectors this one alone reads `now`, and says when to look again.
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 from schemas.findings import Finding, Severity
@@ -14,7 +15,7 @@ from schemas.interaction import Micros
 from schemas.timestamps import format_timestamp
 from streams.core.detection.calendars import Calendar, Pause
 from streams.core.detection.draft import NOTHING, Draft, Expectation, Seen, earliest
-from streams.core.detection.line import Line
+from streams.core.detection.line import Line, share
 from streams.core.detection.references import references
 from streams.core.detection.spans import spoken
 
@@ -33,6 +34,7 @@ class Absence:
 
     after: int
     unless: int
+    names: int
     kept_by: tuple[str, ...]
     within: Micros | None
     severity: Severity
@@ -53,11 +55,11 @@ class Absence:
         standing: list[_Standing] = []
         next_due: Micros | None = None
         expects: list[Expectation] = []
-        episodes = _Episodes(line, final)
+        episodes = _Episodes(line, final) if self.episode else None
         for anchor in anchors:
             if not self.kept_by and not line.keys[anchor]:
                 continue
-            joined = episodes.of(anchor) if self.episode else None
+            joined = episodes.of(anchor) if episodes is not None else None
             if joined is not None:
                 joined.append(anchor)
                 continue
@@ -67,7 +69,7 @@ class Absence:
             self._hold(line, anchor, by, deadline, expects)
             in_time = by is not None and (deadline is None or line.at[by] <= deadline)
             members = [anchor]
-            if self.episode:
+            if episodes is not None:
                 until = None if by is None else line.at[by]
                 episodes.begin(members, until, None if deadline is None else deadline + line.horizon)
             if in_time or deadline is None:
@@ -91,12 +93,7 @@ class Absence:
             self.severity,
             None if late is None else line.at[late],
             line.keys[anchor],
-            facts={
-                "deadline": format_timestamp(deadline),
-                "late": "" if late is None else spoken(line.at[late] - deadline),
-                "subject": ", ".join(line.keys[anchor]),
-                "count": str(len(members)),
-            },
+            facts=partial(_facts, line, standing),
         )
 
     def _deadline(self, line: Line, anchor: int, pauses: Sequence[Pause]) -> Micros | None:
@@ -122,7 +119,7 @@ class Absence:
             if index == by:
                 break
             mark = line.marks[index]
-            if not mark & (self.waiting_since | self.waiting_until) or not _shared(mine, line.keys[index]):
+            if not mark & (self.waiting_since | self.waiting_until) or not share(mine, line.keys[index]):
                 continue
             if mark & self.waiting_since:
                 since = line.at[index] if since is None else since
@@ -134,7 +131,7 @@ class Absence:
         return found
 
     def _by_subject(self, line: Line) -> Callable[[int], int | None]:
-        fulfilling = line.by_key(line.having(self.unless)) if line.union & self.unless else {}
+        fulfilling = line.by_key(self.unless) if line.union & self.unless else {}
         at = line.at
 
         def earliest_of(anchor: int) -> int | None:
@@ -150,7 +147,7 @@ class Absence:
         return earliest_of
 
     def _by_reference(self, line: Line, anchors: Sequence[int]) -> Callable[[int], int | None]:
-        return references(line, anchors, self.kept_by).get
+        return references(line, anchors, self.names, self.kept_by).get
 
     def _hold(
         self,
@@ -176,7 +173,7 @@ class Absence:
             expects.extend(
                 Expectation(line.identity(index), until)
                 for index in range(anchor + 1, len(line.at))
-                if line.marks[index] & stops and _shared(line.keys[anchor], line.keys[index])
+                if line.marks[index] & stops and share(line.keys[anchor], line.keys[index])
             )
 
     def _waits(self, line: Line, anchor: int) -> bool:
@@ -212,9 +209,19 @@ class _Episodes:
                 continue
             if until is not None and at > until:
                 continue
-            if _shared(keys, self.line.keys[index]):
+            if share(keys, self.line.keys[index]):
                 return members
         return None
+
+
+def _facts(line: Line, standing: _Standing) -> dict[str, str]:
+    members, deadline, late = standing
+    return {
+        "deadline": format_timestamp(deadline),
+        "late": "" if late is None else spoken(line.at[late] - deadline),
+        "subject": ", ".join(line.keys[members[0]]),
+        "count": str(len(members)),
+    }
 
 
 def _plain_deadline(begin: Micros, amount: Micros, pauses: Sequence[Pause]) -> Micros | None:
@@ -226,7 +233,3 @@ def _plain_deadline(begin: Micros, amount: Micros, pauses: Sequence[Pause]) -> M
         amount -= since - begin
         begin = until
     return begin + amount
-
-
-def _shared(one: Sequence[str], other: Sequence[str]) -> bool:
-    return any(key in other for key in one)

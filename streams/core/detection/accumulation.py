@@ -5,6 +5,7 @@ The only kind that looks at findings in place of interactions; `detect` asks it 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from schemas.findings import Evidence, Finding, Identity, Severity
 from schemas.interaction import Micros
@@ -59,11 +60,7 @@ class Accumulation:
                     self.severity,
                     subjects=(),
                     counted=members[0].finding_id,
-                    facts={
-                        "count": str(len(members)),
-                        "span": spoken(times[last] - times[first]),
-                        "rules": ", ".join(dict.fromkeys(cut.rule for cut in members)),
-                    },
+                    facts=partial(_facts, members),
                     told=Told(
                         _evidence(members),
                         members[0].anchor,
@@ -99,3 +96,11 @@ def _evidence(members: Sequence[Finding]) -> tuple[Evidence, ...]:
 
 def _counterfactual(members: Sequence[Finding]) -> tuple[Identity, ...]:
     return tuple(sorted({identity for finding in members for identity in finding.counterfactual}))
+
+
+def _facts(members: Sequence[Finding]) -> dict[str, str]:
+    return {
+        "count": str(len(members)),
+        "span": spoken(members[-1].raised_at - members[0].raised_at),
+        "rules": ", ".join(dict.fromkeys(cut.rule for cut in members)),
+    }

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from schemas.findings import Evidence, Finding, FindingState, Identity
 from schemas.interaction import Interaction, Micros
 from streams.core.detection.draft import Draft, Expectation, earliest
-from streams.core.detection.line import Line, values_of
+from streams.core.detection.line import Line, Traits, values_of
 from streams.core.detection.ruleset import CompiledAccumulation, CompiledCase, RuleSet
 
 
@@ -35,22 +35,25 @@ def detect(
     *,
     final: Sequence[Finding] = (),
     complete_from: Micros | None = None,
-    marks: Sequence[int] | None = None,
+    traits: Traits | None = None,
+    known: Sequence[Finding] = (),
 ) -> Detected:
     """Detect what stands at `now`. Pure: same arguments, same findings.
 
     `interactions` are sorted by position, identities distinct. Where older ones are not held any more,
     `complete_from` says since when findings can be told from what is left (`RuleSet.complete_from`), and `final` are
-    those known that were raised before it. `marks` are `rules.mark` of each interaction, when they are at hand.
+    those known that were raised before it.
+
+    To save work: `traits` are `rules.traits(interactions)`, when they are at hand; `interactions` need then only be
+    indexed for what is in question. `known` are findings detected before, none of whose evidence was replaced by a
+    revision since: those that still stand are taken over as they are.
 
     An interaction that occurs later than `now` counts: only absence waits for the clock.
     """
-    if marks is None:
-        mark = rules.mark
-        marks = [mark(interaction) for interaction in interactions]
-    line = Line(interactions, marks, now, rules.horizon)
+    line = Line(interactions, traits or rules.traits(interactions), now, rules.horizon)
     union = line.union
     finals = _by_case(final)
+    before = _by_case(known)
     findings: list[Finding] = []
     expects: list[Expectation] = []
     next_due: Micros | None = None
@@ -58,14 +61,16 @@ def detect(
         needs = case.needs
         if union & needs != needs:
             continue
-        seen = case.detector.see(line, finals.get((case.rule.id, case.name), ()))
+        which = (case.rule.id, case.name)
+        seen = case.detector.see(line, finals.get(which, ()))
         if seen.next_due is not None:
             next_due = earliest(next_due, seen.next_due)
         if seen.expects:
             expects.extend(seen.expects)
         for draft in seen.drafts:
             if complete_from is None or draft.raised_at >= complete_from:
-                findings.append(_finding(customer, line, case, draft))
+                same = _unchanged(line, case, draft, before[which]) if which in before else None
+                findings.append(same or _finding(customer, line, case, draft))
     if findings or final:
         for accumulation in rules.accumulations:
             findings.extend(_gathered(customer, line, accumulation, findings, finals, complete_from))
@@ -106,9 +111,41 @@ def _state(line: Line, draft: Draft) -> FindingState:
     return "settled" if line.now > draft.raised_at + line.horizon else "open"
 
 
+def _unchanged(line: Line, case: CompiledCase, draft: Draft, known: Sequence[Finding]) -> Finding | None:
+    """The known finding that a draft would become again."""
+    for one in known:
+        if (
+            one.raised_at == draft.raised_at
+            and one.resolved_at == draft.resolved_at
+            and one.extends_to == draft.extends_to
+            and one.subjects == draft.subjects
+            and one.severity == draft.severity
+            and one.rule_version == case.version
+            and one.state == _state(line, draft)
+            and len(one.evidence) == len(draft.evidence)
+            and one.anchor == line.identity(draft.anchor)
+            and _same(line, draft.evidence, one.evidence)
+            and (callable(draft.counterfactual) or _same(line, draft.counterfactual, one.counterfactual))
+        ):
+            return one
+    return None
+
+
+def _same(line: Line, indices: Sequence[int], told: Sequence[Evidence | Identity]) -> bool:
+    """Whether indices mean the interactions that were told."""
+    if len(indices) != len(told):
+        return False
+    for index, item in zip(indices, told, strict=True):
+        interaction = line.interactions[index]
+        if interaction.id != item.id or interaction.source != item.source:
+            return False
+    return True
+
+
 def _finding(customer: str, line: Line, case: CompiledCase, draft: Draft) -> Finding:
     anchor = line.interactions[draft.anchor]
     evidence = tuple([line.evidence(index, case.fields) for index in draft.evidence])
+    fewest = draft.counterfactual() if callable(draft.counterfactual) else draft.counterfactual
     return _made(
         customer,
         line,
@@ -116,8 +153,8 @@ def _finding(customer: str, line: Line, case: CompiledCase, draft: Draft) -> Fin
         draft,
         Identity(anchor.source, anchor.id),
         evidence,
-        tuple([line.identity(index) for index in draft.counterfactual]),
-        _Words(draft.facts, anchor, case.fields),
+        tuple([line.identity(index) for index in fewest]),
+        _Words(draft.facts(), anchor, case.fields),
     )
 
 
@@ -173,7 +210,7 @@ def _gathered(
         if draft.told is None or (complete_from is not None and draft.raised_at < complete_from):
             continue
         evidence, anchor, counterfactual = draft.told
-        made.append(_made(customer, line, case, draft, anchor, evidence, counterfactual, draft.facts))
+        made.append(_made(customer, line, case, draft, anchor, evidence, counterfactual, draft.facts()))
     return made
 
 

@@ -1,6 +1,6 @@
 """What a detector says: that a pattern stands, and on what. `detect` makes findings of drafts."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from schemas.findings import Evidence, Finding, Identity, Severity
@@ -16,7 +16,8 @@ class Draft(NamedTuple):
 
     anchor: int
     evidence: Sequence[int]
-    counterfactual: Sequence[int]
+    counterfactual: Sequence[int] | Callable[[], Sequence[int]]
+    """A function where it costs something and follows from the evidence alone."""
     raised_at: Micros
     extends_to: Micros
     severity: Severity
@@ -24,7 +25,8 @@ class Draft(NamedTuple):
     subjects: tuple[str, ...] = ()
     counted: str = ""
     """The counted key value, where two findings of a case may have the same anchor."""
-    facts: Mapping[str, str] = {}
+    facts: Callable[[], Mapping[str, str]] = dict
+    """The words that the sentence may use, worked out when it is needed."""
     told: "Told | None" = None
 
 

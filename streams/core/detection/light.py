@@ -14,12 +14,13 @@ from math import exp2, floor
 from typing import Final
 
 from schemas.findings import ChannelLight, Colour, Contribution, Finding, Light
-from schemas.interaction import DAY, Micros
+from schemas.interaction import DAY, SECOND, Micros
+from schemas.records import Fading
 from schemas.vocabulary import CHANNELS
 from streams.core.detection.draft import earliest
 
 POINT: Final = 1_000
-_HALVINGS_TO_NOTHING: Final = 64
+MINUTE: Final = 60 * SECOND
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +44,24 @@ class LightPolicy:
         """After so long a finding of weight 10 adds less than a thousandth of a point."""
         return 20 * self.half_life
 
-    def points(self, finding: Finding, at: Micros) -> int:
-        """What a finding adds at an instant, in thousandths; a severe one at first never less than red takes."""
+    @property
+    def fading(self) -> Fading:
+        """How a light goes out by itself, for whoever shows it later."""
+        yellow, red = self._down()
+        return Fading(self.half_life, yellow, red)
+
+    def weight(self, finding: Finding) -> float:
+        """What a finding adds at first, in thousandths; a severe one never less than red takes."""
         weight = max(finding.weight, self.red) if finding.severity == "severe" else finding.weight
-        age = max(0, at - finding.raised_at)
-        return floor(weight * POINT * exp2(-age / self.half_life) + 0.5)
+        return weight * POINT
+
+    def points(self, finding: Finding, at: Micros) -> int:
+        """What a finding adds at an instant, in thousandths, rounded half up. Age counts in minutes of the clock, so
+        that all findings fade at the same instants.
+        """
+        age = (at // MINUTE - finding.raised_at // MINUTE) * MINUTE
+        weight = self.weight(finding)
+        return floor((weight if age <= 0 else weight * exp2(-age / self.half_life)) + 0.5)
 
     def _up(self) -> tuple[int, int]:
         return floor(self.yellow * POINT + 0.5), floor(self.red * POINT + 0.5)
@@ -113,18 +127,30 @@ def _lit(findings: Sequence[Finding], now: Micros, policy: LightPolicy) -> tuple
     colour = policy.fallen(colour, _score(passed, now, policy))
     score = _score(findings, now, policy)
     colour = policy.risen(colour, score)
+    return score, colour, _fades_at(findings, now, colour, policy)
+
+
+def _fades_at(findings: Sequence[Finding], now: Micros, colour: Colour, policy: LightPolicy) -> Micros | None:
+    """The first instant after `now` at which a colour goes down with nothing new: at a full minute, found by
+    bisection.
+    """
     if colour == "green":
-        return score, colour, None
-    early, late = max(now, findings[-1].raised_at), now + _HALVINGS_TO_NOTHING * policy.half_life
-    if policy.fallen(colour, _score(findings, early, policy)) != colour:
-        return score, colour, early
+        return None
+
+    def lasts(minute: int) -> bool:
+        return policy.fallen(colour, _score(findings, minute * MINUTE, policy)) == colour
+
+    early, step = max(now, findings[-1].raised_at) // MINUTE, policy.half_life // MINUTE // 8 + 1
+    while lasts(early + step):
+        early += step
+    late = early + step
     while late - early > 1:
         middle = (early + late) // 2
-        if policy.fallen(colour, _score(findings, middle, policy)) == colour:
+        if lasts(middle):
             early = middle
         else:
             late = middle
-    return score, colour, late
+    return late * MINUTE
 
 
 def _score(findings: Sequence[Finding], at: Micros, policy: LightPolicy) -> int:

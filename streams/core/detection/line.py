@@ -1,54 +1,66 @@
 """A customer's timeline as the rules see it: interactions and, for each, which conditions of the rule set it
-fulfils. What several rules need is worked out once, when the first of them asks.
+fulfils.
 """
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from schemas.findings import Evidence, Identity, evidence_of
 from schemas.interaction import Interaction, Micros
-from streams.core.facets import subjects_of
+
+
+class Traits(NamedTuple):
+    """What detection reads of each interaction before it opens any: its time, the conditions of the rule set
+    that it fulfils (`RuleSet.mark`), its subject keys. It depends on the interaction and the set alone.
+    """
+
+    at: Sequence[Micros]
+    marks: Sequence[int]
+    keys: Sequence[tuple[str, ...]]
+    """`case:ID`, `order:ID`, `reason:a.b`, `thread:ID` (`streams.core.facets.subjects_of`)."""
 
 
 class Line:
-    """Interactions of one customer, sorted by position, at an instant.
+    """Interactions of one customer, sorted by position, at an instant. `union` is all their marks together.
 
-    `marks` has for each interaction one bit a condition of the rule set; `union` is all of them together.
+    What several rules ask for is worked out when the first of them asks.
     """
 
-    __slots__ = ("_keys", "at", "horizon", "interactions", "marks", "now", "union")
+    __slots__ = ("_by_key", "_having", "at", "horizon", "interactions", "keys", "marks", "now", "union")
 
     def __init__(
-        self, interactions: Sequence[Interaction], marks: Sequence[int], now: Micros, horizon: Micros
+        self, interactions: Sequence[Interaction], traits: Traits, now: Micros, horizon: Micros
     ) -> None:
         self.interactions = interactions
-        self.marks = marks
+        self.at, self.marks, self.keys = traits
         self.now = now
         self.horizon = horizon
-        self.at = [interaction.occurred_at for interaction in interactions]
         union = 0
-        for mark in marks:
+        for mark in self.marks:
             union |= mark
         self.union = union
-        self._keys: list[tuple[str, ...]] | None = None
+        self._having: dict[int, list[int]] = {}
+        self._by_key: dict[int, dict[str, list[int]]] = {}
 
-    @property
-    def keys(self) -> list[tuple[str, ...]]:
-        """The subject keys of each interaction: `case:ID`, `order:ID`, `reason:a.b`, `thread:ID`."""
-        if self._keys is None:
-            self._keys = [subjects_of(interaction) for interaction in self.interactions]
-        return self._keys
+    def having(self, bits: int) -> list[int]:
+        """The indices of the interactions that fulfil one of the conditions."""
+        found = self._having.get(bits)
+        if found is None:
+            found = self._having[bits] = [index for index, mark in enumerate(self.marks) if mark & bits]
+        return found
 
-    def having(self, bit: int) -> list[int]:
-        """The indices of the interactions that fulfil a condition."""
-        return [index for index, mark in enumerate(self.marks) if mark & bit]
-
-    def by_key(self, indices: Sequence[int]) -> dict[str, list[int]]:
-        """Indices by subject key, in order."""
-        keys = self.keys
-        found: dict[str, list[int]] = {}
-        for index in indices:
-            for key in keys[index]:
-                found.setdefault(key, []).append(index)
+    def by_key(self, bits: int) -> dict[str, list[int]]:
+        """The same by subject key."""
+        found = self._by_key.get(bits)
+        if found is None:
+            found = self._by_key[bits] = {}
+            keys = self.keys
+            for index in self.having(bits):
+                for key in keys[index]:
+                    if key in found:
+                        found[key].append(index)
+                    else:
+                        found[key] = [index]
         return found
 
     def identity(self, index: int) -> Identity:
@@ -60,6 +72,14 @@ class Line:
         """An interaction as evidence, with the values of the fields that are present."""
         interaction = self.interactions[index]
         return evidence_of(interaction, values_of(interaction, fields))
+
+
+def share(one: Sequence[str], other: Sequence[str]) -> bool:
+    """Whether two interactions with these keys are about the same subject: they have one in common."""
+    for key in one:  # a generator would cost more than the comparison
+        if key in other:
+            return True
+    return False
 
 
 def values_of(interaction: Interaction, fields: Sequence[str]) -> dict[str, str]:

@@ -4,6 +4,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import partial
 from typing import Any, Literal, NamedTuple
 
 from schemas.findings import SEVERITIES, Finding, Severity
@@ -163,7 +164,7 @@ class Mismatch:
                 self._severity(wanted, excess),
                 resolved_at,
                 line.keys[index],
-                facts=self._told(line, index, name, wanted, self._actual(line, index), excess),
+                facts=partial(self._told, line, index, name, wanted, self._actual(line, index), excess),
             )
 
     def _take_back(
@@ -238,7 +239,7 @@ class Mismatch:
             None if righted is None else line.at[righted],
             line.keys[anchor],
             "" if opener == anchor else "\x1f".join(line.identity(opener)),
-            self._told(line, anchor, name, standing.wanted, standing.total, standing.excess),
+            partial(self._told, line, anchor, name, standing.wanted, standing.total, standing.excess),
         )
 
     def _fewest(self, line: Line, charges: Sequence[int], excess: Decimal) -> list[int]:

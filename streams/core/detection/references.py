@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from streams.core.detection.line import Line
 
 
-def references(line: Line, anchors: Sequence[int], fields: Sequence[str]) -> dict[int, int]:
-    """For each anchor that is named in one of the fields, the earliest interaction that names it.
+def references(line: Line, anchors: Sequence[int], names: int, fields: Sequence[str]) -> dict[int, int]:
+    """For each anchor that is named in one of the fields, the earliest interaction that names it. `names` marks those
+    that have one of the fields.
 
     A reference means the anchor of its own source; where that source has none of this id, every anchor that has it.
     """
@@ -17,7 +18,8 @@ def references(line: Line, anchors: Sequence[int], fields: Sequence[str]) -> dic
         of_source[interaction.source, interaction.id] = anchor
         of_any.setdefault(interaction.id, []).append(anchor)
     found: dict[int, int] = {}
-    for index, interaction in enumerate(line.interactions):
+    for index in line.having(names):
+        interaction = line.interactions[index]
         for field in fields:
             name = getattr(interaction, field)
             if name is None:

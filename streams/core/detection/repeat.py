@@ -3,6 +3,7 @@
 from bisect import bisect_right
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from schemas.findings import Finding, Identity, Severity
 from schemas.interaction import Interaction, Micros
@@ -34,15 +35,14 @@ class Repeat:
         """What stands. It never waits for anything."""
         if not line.union & self.where:
             return NOTHING
-        members = line.having(self.where)
-        if len(members) < self.at_least:
+        if len(line.having(self.where)) < self.at_least:
             return NOTHING
         drafts: list[Draft] = []
         done: dict[str, Micros] = {}
         for finding in final:
             for key in finding.subjects:
                 done[key] = max(done.get(key, finding.extends_to), finding.extends_to)
-        for key, indices in line.by_key(members).items():
+        for key, indices in line.by_key(self.where).items():
             if len(indices) >= self.at_least and key.startswith(self.per):
                 drafts.extend(self._of_key(line, key, indices, done.get(key)))
         return Seen(self._distinct_evidence(line, drafts, final)) if drafts else NOTHING
@@ -58,30 +58,29 @@ class Repeat:
         ):
             evidence = indices[first : last + 1]
             told = labels[first : last + 1] if labels is not None else None
-            fewest = fewest_to_remove(times[first : last + 1], told, self.at_least, self.within)
             raised_at = times[completed]
             righted = self._put_right(line, key, times[last], raised_at + line.horizon)
             found.append(
                 Draft(
                     evidence[0],
                     evidence if righted is None else (*evidence, righted),
-                    [evidence[position] for position in fewest],
+                    partial(self._fewest, evidence, times[first : last + 1], told),
                     raised_at,
                     times[last],
                     self.severity,
                     None if righted is None else line.at[righted],
                     (key,),
                     key,
-                    {
-                        "count": str(len(evidence) if told is None else len(set(told))),
-                        "contacts": str(len(evidence)),
-                        "values": ", ".join(map(str, dict.fromkeys(told))) if told is not None else "",
-                        "span": spoken(times[last] - times[first]),
-                        "subject": key,
-                    },
+                    partial(_facts, key, len(evidence), told, times[last] - times[first]),
                 )
             )
         return found
+
+    def _fewest(
+        self, evidence: Sequence[int], times: Sequence[Micros], labels: Sequence[Hashable] | None
+    ) -> list[int]:
+        places = fewest_to_remove(times, labels, self.at_least, self.within)
+        return [evidence[place] for place in places]
 
     def _put_right(self, line: Line, key: str, after: Micros, until: Micros) -> int | None:
         """The first interaction strictly later than the last contact that puts it right."""
@@ -119,3 +118,14 @@ class Repeat:
                 continue
             kept.append(draft)
         return kept
+
+
+def _facts(key: str, contacts: int, labels: Sequence[Hashable] | None, span: Micros) -> dict[str, str]:
+    different = list(dict.fromkeys(labels)) if labels is not None else []
+    return {
+        "count": str(contacts if labels is None else len(different)),
+        "contacts": str(contacts),
+        "values": ", ".join(map(str, different)),
+        "span": spoken(span),
+        "subject": key,
+    }

@@ -14,6 +14,7 @@ from streams.core.detection.accumulation import Accumulation
 from streams.core.detection.calendars import Calendar
 from streams.core.detection.conditions import Condition, Test, compile_condition, reader_of
 from streams.core.detection.draft import Detector
+from streams.core.detection.line import Traits
 from streams.core.detection.mismatch import Excess, Mismatch, Tie
 from streams.core.detection.repeat import Repeat
 from streams.core.detection.rule import (
@@ -29,6 +30,7 @@ from streams.core.detection.rule import (
 )
 from streams.core.detection.sequence import Succession
 from streams.core.detection.threshold import Threshold
+from streams.core.facets import subjects_of
 
 DEFINITIONS: Final = 1
 """Raise it when a detector comes to mean something else: all versions change with it."""
@@ -102,13 +104,22 @@ class RuleSet:
 
     def mark(self, interaction: Interaction) -> int:
         """Which conditions of the set an interaction fulfils, one bit each. It depends on nothing else, so it can
-        be kept beside the interaction as long as the version of the set stays.
+        be kept beside the interaction as long as the version of the set stays. An interaction with mark 0 takes
+        part in nothing: putting it on a timeline, or taking it away, changes no finding.
         """
         mark = 0
         for bit, holds in self.tests[interaction.type]:
             if holds(interaction):
                 mark |= bit
         return mark
+
+    def traits(self, interactions: Sequence[Interaction]) -> Traits:
+        """The traits of interactions; to be kept beside them where that is cheaper than working them out."""
+        return Traits(
+            [one.occurred_at for one in interactions],
+            [self.mark(one) for one in interactions],
+            [subjects_of(one) for one in interactions],
+        )
 
 
 class _Bits:
@@ -240,6 +251,7 @@ def _compile(
             absence = Absence(
                 after,
                 bits.of(case.unless),
+                bits.of({"any": [{name: {"exists": True}} for name in case.kept_by]}) if case.kept_by else 0,
                 tuple(case.kept_by),
                 case.within,
                 case.severity,

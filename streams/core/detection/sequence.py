@@ -3,12 +3,13 @@
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 from schemas.findings import Finding, Severity
 from schemas.interaction import Micros
 from streams.core.detection.draft import NOTHING, Draft, Seen
-from streams.core.detection.line import Line
+from streams.core.detection.line import Line, share
 from streams.core.detection.spans import spoken
 
 
@@ -84,17 +85,13 @@ class Succession:
         return None
 
     def _shared(self, line: Line, one: int, other: int) -> bool:
-        if not self.same_subject:
-            return True
-        theirs = line.keys[other]
-        return any(key in theirs for key in line.keys[one])
+        return not self.same_subject or share(line.keys[one], line.keys[other])
 
     def _draft(
         self, line: Line, anchor: int, firsts: Sequence[int], then: int, fewest: Sequence[int]
     ) -> Draft:
         raised_at = line.at[then]
         righted = self._put_right(line, then)
-        shared = [key for key in line.keys[then] if any(key in line.keys[first] for first in firsts)]
         return Draft(
             anchor,
             (*firsts, then) if righted is None else (*firsts, then, righted),
@@ -104,13 +101,7 @@ class Succession:
             self.severity,
             None if righted is None else line.at[righted],
             line.keys[anchor],
-            facts={
-                "span": spoken(raised_at - line.at[firsts[0]]),
-                "subject": shared[0] if shared else "",
-                "count": str(len(firsts)),
-                "first_channel": line.interactions[firsts[0]].channel,
-                "then_channel": line.interactions[then].channel,
-            },
+            facts=partial(_facts, line, firsts, then),
         )
 
     def _put_right(self, line: Line, then: int) -> int | None:
@@ -122,3 +113,14 @@ class Succession:
                 if line.marks[index] & self.put_right_by and self._shared(line, then, index):
                     return index
         return None
+
+
+def _facts(line: Line, firsts: Sequence[int], then: int) -> dict[str, str]:
+    shared = [key for key in line.keys[then] if any(key in line.keys[first] for first in firsts)]
+    return {
+        "span": spoken(line.at[then] - line.at[firsts[0]]),
+        "subject": shared[0] if shared else "",
+        "count": str(len(firsts)),
+        "first_channel": line.interactions[firsts[0]].channel,
+        "then_channel": line.interactions[then].channel,
+    }

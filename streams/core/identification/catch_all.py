@@ -3,17 +3,19 @@
 import re
 from typing import Final
 
-from schemas.links import Name, kind_of
+from schemas.links import Name
 from streams.core.identification.policy import IdentityPolicy
 
-_ZEROS: Final = re.compile(r"[\W_]*(?:0[\W_]*)+")
-"""`0`, `0000000`, `00000000-0000-0000-0000-000000000000`."""
+_NOTHING: Final = r"[\W_]*|[\W_]*(?:0[\W_]*)+"
+"""No letter and no digit; `0`, `0000000`, `00000000-0000-0000-0000-000000000000`."""
 
-_ONE_DIGIT: Final = re.compile(r"\+?\d{0,3}?(\d)\1{5,}")
-"""`9999999`, also behind a country code (`+359999999999`)."""
+_NOBODY: Final = {
+    "phone": re.compile(rf"{_NOTHING}|\+?\d{{0,3}}?(\d)\1{{5,}}"),
+    "device": re.compile(rf"{_NOTHING}|-*(\S)(?:-*\1){{3,}}-*"),
+}
+"""Besides nothing: `9999999`, also behind a country code (`+359999999999`); `ffffffff-ffff`."""
 
-_ONE_CHARACTER: Final = re.compile(r"(\S)\1{3,}")
-_NOT_A_WORD: Final = re.compile(r"[\W_]*")
+_NO_VALUE: Final = re.compile(_NOTHING)
 
 _MAILBOX_OF_NOBODY: Final = re.compile(
     r"(?:no|do[._-]?not|not)[._-]?reply.*|.*[._+-]no[._-]?reply|mailer[._-]?daemon|postmaster|hostmaster|abuse"
@@ -33,20 +35,14 @@ class CatchAll:
 
     def __call__(self, name: Name) -> bool:
         """Whether an identifier, given by its name, names nobody."""
-        value = name.partition(":")[2]
-        if name in self._blocked or not value:
+        kind, _, value = name.partition(":")
+        if value.casefold() in self._words or name in self._blocked:
             return True
-        folded = value.casefold()
-        if folded in self._words or _NOT_A_WORD.fullmatch(value) or _ZEROS.fullmatch(value):
+        if _NOBODY.get(kind, _NO_VALUE).fullmatch(value) is not None:
             return True
-        match kind_of(name):
-            case "phone":
-                return value.partition(";")[0] in self._numbers or _ONE_DIGIT.fullmatch(value) is not None
-            case "email":
-                return self._is_mailbox_of_nobody(folded)
-            case "device":
-                return _ONE_CHARACTER.fullmatch(value.replace("-", "")) is not None
-        return False
+        if kind == "email":
+            return self._is_mailbox_of_nobody(value.casefold())
+        return kind == "phone" and bool(self._numbers) and value.partition(";")[0] in self._numbers
 
     def _is_mailbox_of_nobody(self, address: str) -> bool:
         local, at, domain = address.rpartition("@")

@@ -89,6 +89,17 @@ class Graph:
             return ()
         return found if type(found) is tuple else (found,)  # type: ignore[return-value]
 
+    def degree(self, name: Name) -> int:
+        """How many edges it has."""
+        return len(self.around(name))
+
+    def sole(self, name: Name) -> Edge | None:
+        """The only edge of an identifier, if it has one and nobody told it."""
+        found = self._edges.get(name)
+        if found is None or type(found) is tuple or found.told or name in self._hubs:  # type: ignore[union-attr]
+            return None
+        return found  # type: ignore[return-value]
+
     def edge(self, a: Name, b: Name) -> Edge | None:
         """What is known of a pair."""
         here, there = (a, b) if b in self._hubs else (b, a)
@@ -106,6 +117,22 @@ class Graph:
 
     def learn(self, link: Link) -> list[Name]:
         """Unite a link with what is known; the identifiers that a hub, if this made one, no longer reaches."""
+        edges = self._edges
+        if link.b not in edges and link.b not in self._hubs and link.a not in self._hubs:
+            held = edges.get(link.a)
+            if type(held) is not tuple or len(held) < self.policy.hub:
+                # The common case: the weaker end is new.
+                day = self._days.setdefault(link.last_seen, link.last_seen)
+                edge = Edge(self._own(link.a), link.b, link.first_seen, day, link.evidence)
+                edges[link.b] = edge
+                if held is None:
+                    edges[edge.a] = edge
+                else:
+                    edges[edge.a] = (*held, edge) if type(held) is tuple else (held, edge)  # type: ignore[assignment]
+                return []
+        return self._unite(link)
+
+    def _unite(self, link: Link) -> list[Name]:
         cut_off: list[Name] = []
         edge = self.edge(link.a, link.b)
         if edge is not None and edge.is_learnt:
@@ -157,7 +184,7 @@ class Graph:
         What operators say always counts. What systems tell counts unless they alone tell too much.
         """
         edges = self._edges.get(name)
-        if edges is None or type(edges) is not tuple:
+        if type(edges) is not tuple or name[:2] == "cr":
             return LEARNT if name in self._hubs else -1
         seen: dict[str, int] = {}
         told: dict[str, int] = {}

@@ -42,14 +42,9 @@ class IdentityIndex:
         self._told: dict[tuple[str, str], Statement] = {}
         self._customers: dict[Name, Name] = {}
         self._shared: set[Name] = set()
-        touched: dict[Name, int] = {}
         for record in records:
-            self._take(record, touched)
-        settlement = Settlement(self._graph, self.customer)
-        settlement.settle_strong({name for name in self._graph.names() if is_strong(name)})
-        settlement.settle_weak({name for name in self._graph.names() if not is_strong(name)})
-        for name, place in settlement.places.items():
-            self._put(name, place)
+            self._take(record, None)
+        self._settle_all()
 
     # --- asking ------------------------------------------------------------------------------------------
 
@@ -117,13 +112,14 @@ class IdentityIndex:
 
         Its strongest identifier is linked with each of the others; where all are weak, each with each.
         """
-        names = self._usable(identifiers, unnormalised)
-        if len(names) < 2:
-            return []
         day = occurred_at - occurred_at % DAY
-        pairs = [(names[0], other) for other in names[1:]] if is_strong(names[0]) else combinations(names, 2)
+        names = names_of(identifiers)
+        if len(names) < 2 or (not unnormalised and self._is_known(names, occurred_at, day)):
+            return []
+        names = self._usable(identifiers, unnormalised)
+        strong = names and is_strong(names[0])
         news: list[Link] = []
-        for a, b in pairs:
+        for a, b in ((names[0], other) for other in names[1:]) if strong else combinations(names, 2):
             edge = self._graph.edge(a, b)
             if edge is None or not edge.is_learnt:
                 if not self._graph.is_settled(a, b):
@@ -136,12 +132,31 @@ class IdentityIndex:
                     news.append(link)
         return news
 
+    def _is_known(self, names: list[Name], occurred_at: Micros, day: Micros) -> bool:
+        """Whether an interaction with a strong identifier adds nothing: the common case, made cheap."""
+        a = names[0]
+        if not is_strong(a):
+            return False
+        for b in names[1:]:
+            edge = self._graph.edge(a, b)
+            if edge is None or edge.first_seen >= occurred_at or day > edge.last_seen:
+                return False
+        return True
+
     def apply(self, records: Iterable[Record]) -> Changes:
         """Unite records with what is known; the identifiers whose place changed by that."""
         touched: dict[Name, int] = {}
+        changes: Changes = {}
         for record in records:
+            if isinstance(record, Link) and not touched and self._take_leaf(record, changes):
+                continue
             self._take(record, touched)
-        return self._settle(touched)
+        if touched:
+            for name, (before, after) in self._settle(touched).items():
+                before = changes.pop(name)[0] if name in changes else before
+                if before != after:
+                    changes[name] = before, after
+        return changes
 
     def forget(self, pairs: Iterable[Pair], statements: Iterable[tuple[str, str]] = ()) -> Changes:
         """Forget what was learnt of pairs, and statements by `(source, id)`: erasure. Nothing keeps them from being
@@ -188,12 +203,13 @@ class IdentityIndex:
     def _names_somebody(self, name: Name) -> bool:
         return name in self._graph or not self._is_catch_all(name)
 
-    def _touch(self, touched: dict[Name, int], *names: Name) -> None:
+    def _touch(self, touched: dict[Name, int] | None, *names: Name) -> None:
+        """Note identifiers at which links are about to change, with what is closed there; None: all will be settled."""
         for name in names:
-            if name not in touched:
+            if touched is not None and name not in touched:
                 touched[name] = self._graph.closed(name)
 
-    def _take(self, record: Record, touched: dict[Name, int]) -> None:
+    def _take(self, record: Record, touched: dict[Name, int] | None) -> None:
         if isinstance(record, Link):
             a, b = record.a, record.b
             if not (self._names_somebody(a) and self._names_somebody(b)):
@@ -217,7 +233,7 @@ class IdentityIndex:
             self._touch(touched, a, b)
             self._graph.tell(a, b, record)
 
-    def _untell(self, statement: Statement, touched: dict[Name, int]) -> None:
+    def _untell(self, statement: Statement, touched: dict[Name, int] | None) -> None:
         for a, b in self._pairs(statement):
             self._touch(touched, a, b)
             self._graph.take_back(a, b, statement)
@@ -227,6 +243,42 @@ class IdentityIndex:
         if statement.links and names and is_strong(names[0]):
             return [(names[0], other) for other in names[1:]]
         return list(combinations(names, 2))
+
+    def _take_leaf(self, link: Link, changes: Changes) -> bool:
+        """Take a link that only gives a new weak identifier to a strong one: the place of no other depends on it."""
+        a, b = link.a, link.b
+        graph = self._graph
+        if is_strong(b) or not is_strong(a) or b in graph or graph.is_hub(a) or a in self._shared:
+            return False
+        if not (self._names_somebody(a) and self._names_somebody(b)) or graph.degree(a) >= graph.policy.hub:
+            return False
+        graph.learn(link)
+        edge = graph.sole(b)
+        assert edge is not None
+        before, after = Place(b), Place(self.customer(edge.a))
+        changes[edge.b] = before, after
+        self._put(edge.b, after)
+        return True
+
+    def _settle_all(self) -> None:
+        graph = self._graph
+        settlement = Settlement(graph, self.customer)
+        settlement.settle_strong({name for name in graph.names() if is_strong(name)})
+        for name, place in settlement.places.items():
+            self._put(name, place)
+        settlement = Settlement(graph, self.customer)
+        rest: set[Name] = set()
+        for name in graph.names():
+            if is_strong(name):
+                continue
+            edge = graph.sole(name)
+            if edge is not None and is_strong(edge.a) and settlement.is_open(edge):
+                self._customers[name] = self.customer(edge.a)
+            else:
+                rest.add(name)
+        settlement.settle_weak(rest)
+        for name, place in settlement.places.items():
+            self._put(name, place)
 
     def _settle(self, touched: dict[Name, int]) -> Changes:
         if not touched:

@@ -27,8 +27,8 @@ class IdentityPolicy:
     `blocked` are names (`phone:+359888123456`, `device:kiosk-7`) that never link.
     """
 
-    customers: Mapping[IdentifierKind, int] = CUSTOMERS
-    companions: Mapping[IdentifierKind, int] = COMPANIONS
+    customers: Mapping[IdentifierKind, int] = field(default_factory=lambda: CUSTOMERS)
+    companions: Mapping[IdentifierKind, int] = field(default_factory=lambda: COMPANIONS)
     hub: int = 100
     words: frozenset[str] = field(
         default=frozenset(

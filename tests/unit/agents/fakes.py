@@ -113,7 +113,13 @@ class Producer:
         return _done(Metadata(_append(log, builder.records)))
 
     async def send(
-        self, topic: str, value: bytes | None, *, key: bytes | None, partition: int, headers: list[tuple[str, bytes]]
+        self,
+        topic: str,
+        value: bytes | None,
+        *,
+        key: bytes | None,
+        partition: int,
+        headers: list[tuple[str, bytes]],
     ) -> "asyncio.Future[Metadata]":
         self._before(topic)
         self.headers.append((topic, partition, key, value, headers))

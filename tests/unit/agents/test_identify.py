@@ -115,7 +115,9 @@ async def test_dead_letters_are_delivered_before_any_row_says_so() -> None:
 async def test_a_tombstone_is_a_dead_letter() -> None:
     bench = Bench()
     await bench.agent(bench.app.batch([Record(0, None, b"k", "touchline.visit")]))
-    assert [(letter.value, letter.stage) for letter in bench.sink.written[0].dead_letters] == [(None, "decode")]
+    assert [(letter.value, letter.stage) for letter in bench.sink.written[0].dead_letters] == [
+        (None, "decode")
+    ]
 
 
 async def test_the_watermark_is_told_the_newest_event_once_all_is_forwarded() -> None:

@@ -22,8 +22,11 @@ from streams.agents.clocks import CLOCK_KEY
 from streams.agents.journeys import Journeys
 from streams.agents.lanes import Fenced, Unavailable
 from streams.agents.sink import Persister
+from streams.core.detection.customer import Detection
+from streams.core.detection.light import DEFAULT_LIGHT
 from streams.core.policy import JourneyPolicy
 from streams.kafka.store import State
+from streams.rule_sets import compile_record
 from tests.builders import call, instant, visit
 from tests.unit.agents.fakes import App, Epochs, Producer, Record, Sink, pauses
 
@@ -50,6 +53,9 @@ class Bench:
             changelog=lambda: "changelog",
             changelog_written=lambda partition, offset: self.written.append((partition, offset)),
             dead_letters_topic="dead",
+            alerts_topic="alerts",
+            detection=lambda rules: Detection(compile_record(rules, 30 * DAY)),
+            fading=DEFAULT_LIGHT.fading,
             sources=["touchline.phone/0"],
         )
 
@@ -59,7 +65,8 @@ class Bench:
 
 def records(*interactions: Interaction, first: int = 0) -> list[Record]:
     return [
-        Record(offset, encode_interaction(one), routing_key(one)) for offset, one in enumerate(interactions, first)
+        Record(offset, encode_interaction(one), routing_key(one))
+        for offset, one in enumerate(interactions, first)
     ]
 
 
@@ -169,7 +176,9 @@ async def test_more_customers_are_due_than_one_step_takes(monkeypatch: pytest.Mo
     people = [call("2026-03-01T10:00Z", by=f"crm:{number}") for number in range(5)]
     await bench.handle(*records(*people))
     await bench.handle(watermark(9, ANN.occurred_at + GAP + 1))
-    closed = [journey.customer for batch in bench.sink.written for journey in batch.journeys if journey.closed]
+    closed = [
+        journey.customer for batch in bench.sink.written for journey in batch.journeys if journey.closed
+    ]
     assert sorted(closed) == [f"crm:{number}" for number in range(5)]
     assert [len(batch.journeys) for batch in bench.sink.written] == [5, 2, 2, 1]
 
@@ -197,7 +206,11 @@ async def test_a_record_that_alone_makes_the_core_raise_becomes_a_dead_letter_an
     assert [placed.interaction.id for placed in rows.interactions] == [ANN.id, BOB.id]
     (letter,) = rows.dead_letters
     assert (letter.topic, letter.partition, letter.offset) == ("touchline.visit", 3, 42)
-    assert (letter.stage, letter.error, letter.message) == ("process", "ArithmeticError", "cannot digest poison")
+    assert (letter.stage, letter.error, letter.message) == (
+        "process",
+        "ArithmeticError",
+        "cannot digest poison",
+    )
     assert letter.value is not None
     assert decode_interaction(letter.value) == poison
     ((topic, partition, key, value, headers),) = bench.producer.headers

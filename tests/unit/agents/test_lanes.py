@@ -146,7 +146,9 @@ async def test_batches_of_one_partition_never_overlap() -> None:
     [lambda app: setattr(app, "rebalancing_count", 1), lambda app: setattr(app, "consumer_generation_id", 2)],
     ids=["rebalance begins", "next generation"],
 )
-async def test_a_batch_is_abandoned_when_its_partition_is_lost_on_the_way(lose: Callable[[App], None]) -> None:
+async def test_a_batch_is_abandoned_when_its_partition_is_lost_on_the_way(
+    lose: Callable[[App], None],
+) -> None:
     app, gate = App(), Gate()
     stream, road, task = start(app, gate)
     stream.put(app.event(1), app.event(2))

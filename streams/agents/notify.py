@@ -1,0 +1,350 @@
+"""notify: alerts and acknowledgements become notices, and each destination is told its own.
+
+For one batch of an alerts partition, in this order: decide on an overlay (pure, nothing mutated); rows in ClickHouse;
+books delivered to the changelog; only then the overlay becomes state and the batch is acknowledged. Telling comes
+after: what waits is part of the books, so a crash forgets none, and a destination that is down holds up no partition.
+What came of an attempt goes the same way, rows, changelog, state.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import Final, Protocol
+
+import msgspec
+from aiokafka import AIOKafkaProducer
+from aiokafka.structs import ConsumerRecord
+from faust.types import TP, AppT
+
+from schemas.alerts import Acknowledgement, AlertRow, alert_key, decode_alert_record
+from schemas.dead_letters import dead_letter_headers
+from schemas.interaction import Micros
+from schemas.notices import Delivered, Notice, Outcome, Passing, Refused
+from schemas.records import DeadLetter
+from streams.agents.agenda import Agenda
+from streams.agents.lanes import Batch, Fenced, insist
+from streams.agents.tellers import Place, Teller
+from streams.core.alerting.acknowledge import acknowledge
+from streams.core.alerting.book import Decided, decode_book, head_of
+from streams.core.alerting.decide import decide
+from streams.core.alerting.flood import Gate
+from streams.core.alerting.outbox import (
+    Receipt,
+    Waiting,
+    delivered,
+    refused,
+    sending,
+    unsure,
+    waiting,
+)
+from streams.core.alerting.policy import AlertPolicy
+from streams.core.alerting.shelf import Shelf
+from streams.core.alerting.wake import wake
+from streams.kafka.delivery import deliver, deliver_with_headers
+from streams.kafka.store import State
+
+log = logging.getLogger(__name__)
+
+DUE_AT_ONCE: Final = 1_000
+"""Books that one step wakes; the rest follow in the next."""
+
+PATIENCE: Final = 30.0
+"""Seconds that what came of an attempt waits for a rebalance to end; then the next owner says it again."""
+
+
+class Destination(Protocol):
+    """One place that is told."""
+
+    async def send(self, notice: Notice, now: Micros) -> Outcome:
+        """Say it once; whatever goes wrong is an outcome, not an exception."""
+
+    async def close(self) -> None:
+        """Let go of connections."""
+
+
+class _Gone:
+    """A destination that is configured no more, though something still waits for it."""
+
+    async def send(self, notice: Notice, now: Micros) -> Outcome:  # noqa: ARG002
+        return Refused("the destination is configured no more")
+
+    async def close(self) -> None:
+        return None
+
+
+Store = Callable[[Sequence[AlertRow], Batch], Awaitable[None]]
+"""Writes rows, for as long as it takes; raises `Fenced` when the partition is lost meanwhile."""
+
+
+class PartitionBooks:
+    """One partition's live books in one generation of the group. `lock` is held by whoever changes them."""
+
+    def __init__(self, lease: Batch, books: State) -> None:
+        self.lease = lease
+        self.books = books
+        heads = [(key, head_of(value)) for key, value in books.items()]
+        self.agenda = Agenda((head.due, key) for key, head in heads if head.due is not None)
+        self.waiting = [key for key, head in heads if head.waiting]
+        self.lock = asyncio.Lock()
+
+    def is_of(self, lease: Batch) -> bool:
+        """Whether it belongs to the lease's generation."""
+        mine = self.lease
+        return (mine.generation, mine.rebalances) == (lease.generation, lease.rebalances)
+
+
+class Notify:
+    """The handler of alert batches; `tick` is called every second or so, `close` at the end."""
+
+    def __init__(
+        self,
+        *,
+        app: AppT,
+        policy: AlertPolicy,
+        destinations: Mapping[str, Destination],
+        books: Callable[[int], State],
+        producer: Callable[[], AIOKafkaProducer],
+        store: Store,
+        topic: str,
+        changelog: str,
+        changelog_written: Callable[[int, int], None],
+        dead_letters_topic: str,
+        clock: Callable[[], Micros] = lambda: time.time_ns() // 1000,
+        first_pause: float = 0.5,
+    ) -> None:
+        self._app = app
+        self._policy = policy
+        self._destinations = dict(destinations)
+        self._books = books
+        self._producer = producer
+        self._store = store
+        self._topic = topic
+        self._changelog = changelog
+        self._changelog_written = changelog_written
+        self._dead_letters_topic = dead_letters_topic
+        self._clock = clock
+        self._first_pause = first_pause
+        self._partitions: dict[int, PartitionBooks] = {}
+        self._tellers: dict[str, Teller] = {}
+
+    async def __call__(self, batch: Batch) -> None:
+        """Handle one batch; raises `Fenced` when the partition is lost on the way."""
+        partition = self._partition(batch)
+        async with partition.lock:
+            now = self._clock()
+            shelf = Shelf(partition.books.get)
+            rows, letters = self._take_in(batch.records, shelf, now)
+            if letters:
+                await self._send_dead_letters(batch, letters)
+            await self._commit(partition, batch, shelf, rows)
+            batch.acknowledge()
+
+    async def tick(self) -> None:
+        """Wake what is due in the partitions that are ours, and take up what waits in those that have just come."""
+        if self._app.rebalancing or self._app.in_recovery:
+            return
+        ours = sorted(tp for tp in self._app.consumer.assignment() if tp.topic == self._topic)
+        for number in self._partitions.keys() - {tp.partition for tp in ours}:
+            del self._partitions[number]
+        for tp in ours:
+            partition = self._partition(self._lease(tp))
+            if partition.lock.locked():
+                continue  # whoever works on it is not waited for: other partitions go on
+            try:
+                async with partition.lock:
+                    await self._wake(partition)
+            except Fenced:
+                log.info("partition fenced while waking", extra={"tp": tp})
+
+    def backlog(self) -> dict[str, int]:
+        """How many notices wait for each destination here."""
+        return {name: teller.backlog for name, teller in self._tellers.items()}
+
+    def failing(self) -> dict[str, int]:
+        """Destinations that are down, with the attempts since they last took something."""
+        return {name: teller.failures for name, teller in self._tellers.items() if teller.failures}
+
+    async def close(self) -> None:
+        """Stop telling; what waits stays in the books."""
+        await asyncio.gather(*(teller.close() for teller in self._tellers.values()))
+        await asyncio.gather(*(destination.close() for destination in self._destinations.values()))
+
+    def _lease(self, tp: TP) -> Batch:
+        return Batch(self._app, tp, self._app.consumer_generation_id, self._app.rebalancing_count)
+
+    def _partition(self, batch: Batch) -> PartitionBooks:
+        number = batch.tp.partition
+        partition = self._partitions.get(number)
+        if partition is None or not partition.is_of(batch):
+            lease = Batch(batch.app, batch.tp, batch.generation, batch.rebalances)
+            partition = PartitionBooks(lease, self._books(number))
+            self._partitions[number] = partition
+            for key in partition.waiting:
+                self._take_up(number, key, waiting(decode_book(partition.books[key])))
+        return partition
+
+    def _take_in(
+        self, records: Iterable[ConsumerRecord], shelf: Shelf, now: Micros
+    ) -> tuple[list[AlertRow], list[DeadLetter]]:
+        rows: list[AlertRow] = []
+        letters: list[DeadLetter] = []
+        gate = Gate(shelf, now, self._policy)
+        for record in records:
+            try:
+                said = decode_alert_record(record.value)
+                key = alert_key(said)
+                book = shelf.get(key)
+                if isinstance(said, Acknowledgement):
+                    done = acknowledge(book, said, now, self._policy)
+                else:
+                    done = decide(book, said, gate, now, self._policy)
+            except (
+                Exception
+            ) as error:  # a record that cannot be used is its own dead letter, not its neighbours'
+                stage = "decode" if isinstance(error, msgspec.MsgspecError) else "process"
+                letters.append(_dead_letter(record, error, stage, now))
+                continue
+            shelf.put(key, done.book)
+            rows += done.rows
+        return rows + gate.rows, letters
+
+    async def _wake(self, partition: PartitionBooks) -> None:
+        now = self._clock()
+        due = partition.agenda.take(now, DUE_AT_ONCE)
+        if not due:
+            return
+        shelf = Shelf(partition.books.get)
+        gate = Gate(shelf, now, self._policy)
+        rows: list[AlertRow] = []
+        for key in due:
+            done = wake(shelf.get(key), gate, now, self._policy)
+            shelf.put(key, done.book)
+            rows += done.rows
+        await self._commit(partition, partition.lease, shelf, rows + gate.rows)
+        for key in due:
+            partition.agenda.put(key, shelf.get(key).due)
+
+    async def _commit(
+        self, partition: PartitionBooks, batch: Batch, shelf: Shelf, rows: Sequence[AlertRow]
+    ) -> None:
+        """Rows, changelog, state; then what waits is taken up."""
+        number = batch.tp.partition
+        changes = shelf.changes()
+        if rows:
+            await self._store(rows, batch)
+        written: int | None = None
+        if changes:
+            items = [(key, encoded) for key, (_, encoded) in changes.items()]
+            written = await insist(
+                lambda: deliver(self._producer(), self._changelog, number, items), batch, "changelog topic"
+            )
+        batch.check()
+        for key, (book, encoded) in changes.items():
+            if encoded is None:
+                partition.books.pop(key, None)
+            else:
+                partition.books[key] = encoded
+            partition.agenda.put(key, book.due)
+            if book.waiting:
+                self._take_up(number, key, waiting(book))
+        if written is not None:
+            self._changelog_written(number, written)
+
+    def _take_up(self, partition: int, key: bytes, items: Iterable[Waiting]) -> None:
+        for item in items:
+            teller = self._tellers.get(item.destination)
+            if teller is None:
+                teller = self._tellers[item.destination] = self._teller(item.destination)
+            teller.put(Place(partition, key, item.finding_id))
+
+    def _teller(self, name: str) -> Teller:
+        destination = self._destinations.get(name) or _Gone()
+
+        async def tell(place: Place) -> Outcome | None:
+            return await self._tell(name, destination, place)
+
+        return Teller(name, tell, first_pause=self._first_pause)
+
+    async def _tell(self, name: str, destination: Destination, place: Place) -> Outcome | None:
+        partition = self._partitions.get(place.partition)
+        if partition is None or not self._is_ours(partition):
+            return None  # its next owner tells it
+        book = decode_book(partition.books.get(place.key))
+        item = sending(book, Waiting(place.finding_id, name))
+        if item is None:
+            return None
+        try:
+            outcome = await destination.send(item.notice, self._clock())
+        except Exception as error:  # one notice that cannot be said must not silence all others
+            log.exception("unforeseen error while telling %s", name)
+            outcome = Refused(f"unforeseen {type(error).__name__}: see the worker's log")
+        await self._settle(place, item.receipt, outcome)
+        return outcome
+
+    async def _settle(self, place: Place, receipt: Receipt, outcome: Outcome) -> None:
+        """Keep what came of an attempt, under whichever lease the partition is ours by then."""
+        if isinstance(outcome, Passing) and not outcome.uncertain:
+            return
+        until = time.monotonic() + PATIENCE
+        while time.monotonic() < until:
+            partition = self._partitions.get(place.partition)
+            if partition is not None and self._is_ours(partition):
+                try:
+                    async with partition.lock:
+                        shelf = Shelf(partition.books.get)
+                        done = self._after(shelf, place, receipt, outcome)
+                        shelf.put(place.key, done.book)
+                        await self._commit(partition, partition.lease, shelf, done.rows)
+                except Fenced:
+                    continue
+                return
+            if TP(self._topic, place.partition) not in self._app.consumer.assignment() and not (
+                self._app.rebalancing or self._app.in_recovery
+            ):
+                return
+            await asyncio.sleep(0.1)
+
+    def _after(self, shelf: Shelf, place: Place, receipt: Receipt, outcome: Outcome) -> Decided:
+        book = shelf.get(place.key)
+        match outcome:
+            case Delivered():
+                return delivered(book, receipt, self._clock(), self._policy)
+            case Refused(reason):
+                log.warning("destination %s refused a notice: %s", receipt.destination, reason)
+                return refused(book, receipt, reason, self._clock(), self._policy, word="refused")
+            case Passing():
+                return unsure(book, receipt, self._policy)
+
+    @staticmethod
+    def _is_ours(partition: PartitionBooks) -> bool:
+        try:
+            partition.lease.check()
+        except Fenced:
+            return False
+        return True
+
+    async def _send_dead_letters(self, batch: Batch, letters: list[DeadLetter]) -> None:
+        records = [
+            (batch.tp.partition, letter.key, letter.value, dead_letter_headers(letter)) for letter in letters
+        ]
+        await insist(
+            lambda: deliver_with_headers(self._producer(), self._dead_letters_topic, records),
+            batch,
+            "dead letters topic",
+        )
+
+
+def _dead_letter(record: ConsumerRecord, error: Exception, stage: str, now: Micros) -> DeadLetter:
+    return DeadLetter(
+        topic=record.topic,
+        partition=record.partition,
+        offset=record.offset,
+        key=record.key,
+        value=record.value,
+        headers=tuple(record.headers),
+        stage=stage,
+        error=type(error).__name__,
+        message=str(error),
+        occurred_at=now,
+    )

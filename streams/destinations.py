@@ -1,0 +1,94 @@
+"""The destinations and the policy of alerts, as the settings say."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Final
+
+from schemas.interaction import Micros
+from sinks.notifications.addresses import AddressRefused
+from sinks.notifications.alertmanager import Alertmanager
+from sinks.notifications.chat import Chat
+from sinks.notifications.pagerduty import PagerDuty
+from sinks.notifications.posting import Poster
+from sinks.notifications.webhook import Webhook
+from streams.core.alerting.policy import AlertPolicy, Route, Traits
+from streams.notification_settings import (
+    AlertmanagerSettings,
+    AlertSecrets,
+    AlertSettings,
+    AppriseSettings,
+    DestinationSettings,
+    PagerDutySettings,
+    WebhookSettings,
+    secret_of,
+)
+
+HOLD_REPEATS: Final = 4
+"""An Alertmanager alert stands for so many repetitions: a few may fail before it is taken for over."""
+
+AnyDestination = Alertmanager | Chat | PagerDuty | Webhook
+
+
+def alert_policy(settings: AlertSettings, partitions: int) -> AlertPolicy:
+    """The core's policy. The flood limit is divided among the partitions, each of which counts for itself."""
+    return AlertPolicy(
+        routes=tuple(
+            Route(route.to, route.severity, route.rules, route.channels) for route in settings.routes
+        ),
+        destinations={name: _traits(item) for name, item in settings.destinations.items()},
+        cool_down=_micros(settings.cool_down),
+        flood_limit=max(1, -(-settings.flood_limit // partitions)),
+        flood_window=_micros(settings.flood_window),
+        give_up=_micros(settings.give_up),
+    )
+
+
+def build_destinations(
+    settings: AlertSettings, secrets: AlertSecrets, poster: Poster
+) -> dict[str, AnyDestination]:
+    """The destinations by name; raise ValueError that names the setting that is wrong. Nothing connects yet.
+
+    The poster is shared: who made it closes it, after the destinations.
+    """
+    unknown = secrets.by_name.keys() - settings.destinations.keys()
+    if unknown:
+        name = min(unknown)
+        raise ValueError(f"TOUCHLINE_ALERT_SECRETS__{name.upper()}: there is no destination {name!r}")
+    return {
+        name: _destination(name, item, secret_of(name, item, secrets), settings, poster)
+        for name, item in settings.destinations.items()
+    }
+
+
+def _destination(
+    name: str, item: DestinationSettings, secret: str | None, settings: AlertSettings, poster: Poster
+) -> AnyDestination:
+    match item:
+        case AlertmanagerSettings():
+            headers: Mapping[str, str] = {"authorization": f"Bearer {secret}"} if secret else {}
+            return Alertmanager(name, poster, item.url, HOLD_REPEATS * _micros(item.repeat), headers)
+        case PagerDutySettings():
+            return PagerDuty(name, poster, secret or "", item.url.rstrip("/"))
+        case WebhookSettings():
+            return Webhook(name, poster, item.url, (secret or "").split())
+        case AppriseSettings():
+            try:
+                return Chat(name, secret or "", plain=item.plain, timeout=settings.timeout.total_seconds())
+            except AddressRefused as error:
+                raise ValueError(f"TOUCHLINE_ALERT_SECRETS__{name.upper()}: {error}") from None
+
+
+def _traits(item: DestinationSettings) -> Traits:
+    match item:
+        case AlertmanagerSettings():
+            return Traits(holds_open=True, repeat=_micros(item.repeat))
+        case PagerDutySettings():
+            return Traits(holds_open=True, acknowledges=True)
+        case WebhookSettings():
+            return Traits(holds_open=True, acknowledges=True)
+        case AppriseSettings():
+            return Traits()
+
+
+def _micros(duration: timedelta) -> Micros:
+    return duration // timedelta(microseconds=1)

@@ -88,7 +88,7 @@ def measure(customers: int, count: int) -> dict[str, float]:
     del encoded
     asked = events(customers, count, Random(7))
     best = float("inf")
-    for nth in range(3):
+    for _ in range(3):
         begun = process_time()
         for identifiers in asked:
             index.customer_of(identifiers)

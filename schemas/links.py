@@ -30,6 +30,8 @@ assert len(_STRENGTHS) == len(_PREFIXES), "two letters must tell the kinds apart
 WEAK_FROM: Final = IDENTIFIER_KINDS.index("phone")
 """Identifiers of this strength or a greater number are weak: people share and change them."""
 
+_STRONG: Final = frozenset(prefix[:2] for prefix in _PREFIXES[:WEAK_FROM])
+
 
 class Link(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="l"):
     """Two identifiers that stood in one interaction; `a` is the stronger one, of equal ones the smaller.
@@ -96,7 +98,7 @@ def kind_of(name: Name) -> IdentifierKind:
 
 def is_strong(name: Name) -> bool:
     """Whether it names one customer (CRM id, contract, loyalty card)."""
-    return _STRENGTHS[name[:2]] < WEAK_FROM
+    return name[:2] in _STRONG
 
 
 def order_of(name: Name) -> tuple[int, Name]:

@@ -26,7 +26,7 @@ from streams.core.identity import customer_of
 from streams.core.policy import JourneyPolicy
 from streams.kafka.store import State, TimelineStore
 from streams.kafka.transport import Transport
-from streams.rule_files import CATALOGUE
+from streams.rule_files import CATALOGUE, load_rules
 from streams.rule_sets import compile_record
 from streams.settings import Settings
 
@@ -65,6 +65,13 @@ def light_policy(settings: Settings) -> LightPolicy:
 def rules_folder(settings: Settings) -> Path:
     """Where the rule files are: the configured folder, else the catalogue that ships."""
     return settings.rules.directory or CATALOGUE
+
+
+def detection_of(settings: Settings) -> Detection:
+    """The rules of the configured folder, compiled here: for runs without Kafka. Raises `RuleProblem`."""
+    return Detection(
+        load_rules(rules_folder(settings), micros(settings.journeys.horizon)), light_policy(settings)
+    )
 
 
 def build_decoder(settings: Settings) -> Decoder:

@@ -17,6 +17,7 @@ from schemas.codec import Decoder, Rejected
 from schemas.interaction import Interaction, Micros, decode_interaction, encode_interaction, routing_key
 from schemas.records import Coordinates, DeadLetter, SinkBatch
 from streams.core.batch import BatchResult, advance_batch
+from streams.core.detection.customer import Detection
 from streams.core.policy import JourneyPolicy
 
 Identity = tuple[str, str]
@@ -70,6 +71,7 @@ class ReplayReport:
     dead: int = 0
     journeys: int = 0
     customers: int = 0
+    findings: int = 0
     until: Micros = 0
     rejections: list[tuple[str, int, str]] = field(default_factory=list)
     """The first dead lines: file, line number from 0, why."""
@@ -107,6 +109,7 @@ class Replay:
         version: int,
         clock: Micros,
         standing: FindStanding = nothing_stands,
+        detection: Detection | None = None,
     ) -> None:
         self._decoder = decoder
         self._policy = policy
@@ -114,6 +117,7 @@ class Replay:
         self._version = version
         self._clock = clock
         self._standing = standing
+        self._detection = detection
         self._incarnation = 0
         self._customers: dict[bytes, list[bytes]] = defaultdict(list)
         self.report = ReplayReport()
@@ -202,11 +206,14 @@ class Replay:
     def _evaluated_batch(
         self, interactions: list[Interaction], superseded: list[Coordinates], now: Micros
     ) -> SinkBatch:
-        result: BatchResult = advance_batch(lambda _: None, interactions, (), now, self._policy)
+        result: BatchResult = advance_batch(
+            lambda _: None, interactions, (), now, self._policy, self._detection
+        )
         report = self.report
         report.stored += len(result.interactions)
         report.superseded += len(superseded) + len(result.superseded)
         report.journeys += len(result.journeys)
+        report.findings += sum(1 for change in result.changes if change.kind == "raised")
         report.customers += len({i.customer for i in interactions if i.customer is not None})
         return SinkBatch(
             version=self._version,
@@ -215,6 +222,9 @@ class Replay:
             retracted=(*result.retracted, *self._outdated(interactions, result)),
             superseded=(*superseded, *result.superseded),
             incarnation=self._incarnation,
+            findings=tuple(result.changes),
+            lights=tuple(result.lights),
+            fading=self._detection.light.fading if self._detection is not None else None,
         )
 
     def _outdated(self, interactions: list[Interaction], result: BatchResult) -> Iterator[tuple[str, str]]:

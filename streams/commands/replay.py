@@ -80,6 +80,7 @@ def replay(files: tuple[str, ...], gap: timedelta | None, until: datetime | None
                 "dead": report.dead,
                 "journeys": report.journeys,
                 "customers": report.customers,
+                "findings": report.findings,
                 "until": evaluated_at,
                 "seconds": round(seconds, 3),
             }
@@ -88,6 +89,7 @@ def replay(files: tuple[str, ...], gap: timedelta | None, until: datetime | None
     click.echo(
         f"read {report.read:,} = stored {report.stored:,} + superseded {report.superseded:,} "
         f"+ dead {report.dead:,}; {report.journeys:,} journeys of {report.customers:,} customers, "
+        f"{report.findings:,} findings, "
         f"evaluated at {evaluated_at:%Y-%m-%d %H:%M:%S}Z, in {seconds:.1f} s "
         f"({report.read / max(seconds, 1e-9):,.0f} lines a second)"
     )
@@ -113,7 +115,7 @@ def _replay(sources: list[Source], settings: Settings, until: datetime | None) -
     from sinks.clickhouse.epochs import open_epoch
     from sinks.clickhouse.migrate import migrate
     from sinks.clickhouse.writer import ClickHouseWriter
-    from streams.app import build_decoder, journey_policy
+    from streams.app import build_decoder, detection_of, journey_policy
 
     clock = time.time_ns() // 1000
     console = Console(stderr=True)
@@ -142,6 +144,7 @@ def _replay(sources: list[Source], settings: Settings, until: datetime | None) -
                 version=clock,
                 clock=clock,
                 standing=standing_journeys(running.clickhouse),
+                detection=detection_of(settings),
             ).run(
                 sources,
                 None if until is None else round(until.timestamp() * 1_000_000),

@@ -14,7 +14,7 @@ from schemas.findings import Finding, Severity
 from schemas.interaction import Micros
 from schemas.timestamps import format_timestamp
 from streams.core.detection.calendars import Calendar, Pause
-from streams.core.detection.draft import NOTHING, Draft, Expectation, Seen, earliest
+from streams.core.detection.draft import NOTHING, Draft, Expectation, Seen, changeable_for, earliest
 from streams.core.detection.line import Line, share
 from streams.core.detection.references import references
 from streams.core.detection.spans import spoken
@@ -160,9 +160,9 @@ class Absence:
         """Tell what must stay on the timeline longer than everything does."""
         anyway = line.at[anchor] + self.lookback
         if by is not None:
-            until: Micros | None = line.at[by] + 2 * line.horizon
+            until: Micros | None = line.at[by] + changeable_for(line.horizon)
         elif deadline is not None:
-            until = deadline + 2 * line.horizon
+            until = deadline + changeable_for(line.horizon)
         else:
             until = None if self.waiting_since and self._waits(line, anchor) else anyway
         if until is not None and until <= anyway:

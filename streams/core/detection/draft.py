@@ -1,10 +1,10 @@
 """What a detector says: that a pattern stands, and on what. `detect` makes findings of drafts."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from schemas.findings import Evidence, Finding, Identity, Severity
-from schemas.interaction import Micros
+from schemas.interaction import DAY, Micros
 from streams.core.detection.line import Line
 
 
@@ -36,6 +36,17 @@ class Told(NamedTuple):
     evidence: tuple[Evidence, ...]
     anchor: Identity
     counterfactual: tuple[Identity, ...]
+
+
+CLOCKS_DIFFER: Final = DAY
+"""By so much a newest interaction may be ahead of the clock that findings are judged by."""
+
+
+def changeable_for(horizon: Micros) -> Micros:
+    """How long after it was raised a finding may still change: by what occurs within a horizon and arrives within
+    another.
+    """
+    return 2 * horizon + CLOCKS_DIFFER
 
 
 class Expectation(NamedTuple):

@@ -5,12 +5,13 @@ is red at once, many small ones add up. A light goes up when its score reaches a
 has fallen by a share below it, so that it does not flicker. It is a function of the findings and the
 instant: a withdrawn finding leaves it as if it had never been.
 
-Points are whole thousandths, so that the lines sum to the score exactly.
+Points are whole thousandths, so that the lines sum to the score exactly. Age counts in minutes of the clock, so that
+all findings fade at the same instants.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import exp2, floor
+from math import exp2, floor, log2
 from typing import Final
 
 from schemas.findings import ChannelLight, Colour, Contribution, Finding, Light
@@ -50,18 +51,20 @@ class LightPolicy:
         yellow, red = self._down()
         return Fading(self.half_life, yellow, red)
 
-    def weight(self, finding: Finding) -> float:
-        """What a finding adds at first, in thousandths; a severe one never less than red takes."""
-        weight = max(finding.weight, self.red) if finding.severity == "severe" else finding.weight
-        return weight * POINT
-
-    def points(self, finding: Finding, at: Micros) -> int:
-        """What a finding adds at an instant, in thousandths, rounded half up. Age counts in minutes of the clock, so
-        that all findings fade at the same instants.
+    def adding(self, finding: Finding) -> "Adding":
+        """What a finding adds at first, in thousandths (a severe one never less than red takes), and since which
+        minute.
         """
-        age = (at // MINUTE - finding.raised_at // MINUTE) * MINUTE
-        weight = self.weight(finding)
-        return floor((weight if age <= 0 else weight * exp2(-age / self.half_life)) + 0.5)
+        weight = max(finding.weight, self.red) if finding.severity == "severe" else finding.weight
+        return weight * POINT, finding.raised_at // MINUTE
+
+    def score(self, adding: Sequence["Adding"], minute: int) -> int:
+        """What findings add up to at a minute, in thousandths, each rounded half up."""
+        halving = self.half_life / MINUTE
+        total = 0
+        for weight, since in adding:
+            total += int((weight * exp2((since - minute) / halving) if since < minute else weight) + 0.5)
+        return total
 
     def _up(self) -> tuple[int, int]:
         return floor(self.yellow * POINT + 0.5), floor(self.red * POINT + 0.5)
@@ -69,6 +72,11 @@ class LightPolicy:
     def _down(self) -> tuple[int, int]:
         left = (1 - self.hysteresis) * POINT
         return floor(self.yellow * left + 0.5), floor(self.red * left + 0.5)
+
+    def leaves(self, colour: Colour) -> int:
+        """Below which score (thousandths) a light that is not green goes down."""
+        yellow, red = self._down()
+        return red if colour == "red" else yellow
 
     def risen(self, colour: Colour, score: int) -> Colour:
         """The colour after the score went up to `score`."""
@@ -85,6 +93,9 @@ class LightPolicy:
         return "green" if colour == "yellow" and score < yellow else colour
 
 
+Adding = tuple[float, int]
+"""What a finding adds at first, in thousandths of a point, and the minute (since the epoch) from which on it fades."""
+
 DEFAULT_LIGHT: Final = LightPolicy()
 
 
@@ -97,61 +108,70 @@ def light_of(
     standing = sorted(
         (one for one in findings if one.state != "withdrawn"), key=lambda one: (one.raised_at, one.finding_id)
     )
-    score, colour, next_change = _lit(standing, now, policy)
+    adding = [policy.adding(one) for one in standing]
+    score, colour, next_change = _lit(adding, now // MINUTE, policy)
     channels: list[ChannelLight] = []
+    present = {one.channel for one in standing}
     for channel in CHANNELS:
-        mine = [one for one in standing if one.channel == channel]
-        if mine:
-            part, its_colour, its_change = _lit(mine, now, policy)
+        if channel in present:
+            mine = [its for one, its in zip(standing, adding, strict=True) if one.channel == channel]
+            part, its_colour, its_change = _lit(mine, now // MINUTE, policy)
             channels.append(ChannelLight(channel, part, its_colour))
             next_change = earliest(next_change, its_change)
     lines = [
         Contribution(one.finding_id, one.rule, one.channel, one.severity, one.raised_at, points, one.sentence)
-        for one in standing
-        if (points := policy.points(one, now))
+        for one, its in zip(standing, adding, strict=True)
+        if (points := policy.score((its,), now // MINUTE))
     ]
     lines.sort(key=lambda line: (-line.points, line.raised_at, line.finding_id))
-    return Light(customer, now, score, colour, tuple(channels), tuple(lines), next_change)
+    return Light(
+        customer,
+        now,
+        score,
+        colour,
+        tuple(channels),
+        tuple(lines),
+        None if next_change is None else next_change * MINUTE,
+    )
 
 
-def _lit(findings: Sequence[Finding], now: Micros, policy: LightPolicy) -> tuple[int, Colour, Micros | None]:
-    """Score, colour and the next change of findings sorted by `raised_at`: their history played from green."""
+def _lit(adding: Sequence[Adding], now: int, policy: LightPolicy) -> tuple[int, Colour, int | None]:
+    """Score, colour and the minute of the next change: the history of the findings played from green."""
     colour: Colour = "green"
-    for index, finding in enumerate(findings):
-        if finding.raised_at >= now:
-            break
-        known = findings[:index]
-        colour = policy.fallen(colour, _score(known, finding.raised_at - 1, policy))
-        colour = policy.risen(colour, _score([*known, finding], finding.raised_at, policy))
-    passed = [finding for finding in findings if finding.raised_at < now]
-    colour = policy.fallen(colour, _score(passed, now, policy))
-    score = _score(findings, now, policy)
-    colour = policy.risen(colour, score)
-    return score, colour, _fades_at(findings, now, colour, policy)
+    for index, (_, since) in enumerate(adding):
+        minute = min(since, now)
+        colour = policy.fallen(colour, policy.score(adding[:index], minute))
+        colour = policy.risen(colour, policy.score(adding[: index + 1], minute))
+    score = policy.score(adding, now)
+    colour = policy.fallen(colour, score)
+    return score, colour, _fades_at(adding, now, colour, policy)
 
 
-def _fades_at(findings: Sequence[Finding], now: Micros, colour: Colour, policy: LightPolicy) -> Micros | None:
-    """The first instant after `now` at which a colour goes down with nothing new: at a full minute, found by
-    bisection.
+def _fades_at(adding: Sequence[Adding], now: int, colour: Colour, policy: LightPolicy) -> int | None:
+    """The first minute after `now` at which a colour goes down with nothing new.
+
+    All findings fade alike, so the sum crosses a threshold at an instant that can be calculated; rounding moves it by
+    little, and bisection finds by how much.
     """
     if colour == "green":
         return None
 
     def lasts(minute: int) -> bool:
-        return policy.fallen(colour, _score(findings, minute * MINUTE, policy)) == colour
+        return policy.fallen(colour, policy.score(adding, minute)) == colour
 
-    early, step = max(now, findings[-1].raised_at) // MINUTE, policy.half_life // MINUTE // 8 + 1
-    while lasts(early + step):
-        early += step
-    late = early + step
+    begin = max(now, adding[-1][1])
+    halving = policy.half_life / MINUTE
+    whole = sum(weight * exp2((since - begin) / halving) for weight, since in adding)
+    guess = begin + max(0, int(halving * log2(whole / policy.leaves(colour))))
+    early, late, step = max(begin, guess - 1), guess + 1, 2
+    while early > begin and not lasts(early):
+        early, step = max(begin, early - step), step * 2
+    while lasts(late):
+        early, late, step = late, late + step, step * 2
     while late - early > 1:
         middle = (early + late) // 2
         if lasts(middle):
             early = middle
         else:
             late = middle
-    return late * MINUTE
-
-
-def _score(findings: Sequence[Finding], at: Micros, policy: LightPolicy) -> int:
-    return sum(policy.points(finding, at) for finding in findings)
+    return late

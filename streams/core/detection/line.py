@@ -76,7 +76,7 @@ class Line:
 
 def share(one: Sequence[str], other: Sequence[str]) -> bool:
     """Whether two interactions with these keys are about the same subject: they have one in common."""
-    for key in one:  # a generator would cost more than the comparison
+    for key in one:  # noqa: SIM110 - a generator would cost more than the comparisons
         if key in other:
             return True
     return False

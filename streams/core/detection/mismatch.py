@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple
 
 from schemas.findings import SEVERITIES, Finding, Severity
 from schemas.interaction import Interaction, Micros
-from streams.core.detection.draft import NOTHING, Draft, Expectation, Seen
+from streams.core.detection.draft import NOTHING, Draft, Expectation, Seen, changeable_for
 from streams.core.detection.line import Line
 
 Read = Callable[[Interaction], Any]
@@ -84,7 +84,7 @@ class Mismatch:
                     drafts.extend(self._each(line, name, chain, compared))
                 else:
                     drafts.extend(self._sum(line, name, self._comparable(line, chain, compared, earlier)))
-                until = line.at[chain[-1]] + self.within + 2 * line.horizon
+                until = line.at[chain[-1]] + self.within + changeable_for(line.horizon)
                 expects.extend(
                     Expectation(line.identity(index), until)
                     for index in chain

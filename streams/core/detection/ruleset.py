@@ -13,7 +13,7 @@ from streams.core.detection.absence import Absence
 from streams.core.detection.accumulation import Accumulation
 from streams.core.detection.calendars import Calendar
 from streams.core.detection.conditions import Condition, Test, compile_condition, reader_of
-from streams.core.detection.draft import Detector
+from streams.core.detection.draft import Detector, changeable_for
 from streams.core.detection.line import Traits
 from streams.core.detection.mismatch import Excess, Mismatch, Tie
 from streams.core.detection.repeat import Repeat
@@ -89,16 +89,17 @@ class RuleSet:
 
     @property
     def lookback(self) -> Micros:
-        """How far behind its newest interaction a timeline must be whole, so that what leaves it is final.
-
-        A finding can change until a horizon after it was raised, by an interaction that arrives another
-        horizon later; its evidence reaches `reach` further back; a day for clocks that differ.
+        """How far behind its newest interaction a timeline must be whole, so that what leaves it is final: as long as
+        a finding may change (`changeable_for`), and as far as its evidence reaches back from there.
         """
-        return 2 * self.horizon + self.reach + DAY
+        return changeable_for(self.horizon) + self.reach
 
     def complete_from(self, forgotten_before: Micros | None) -> Micros | None:
         """Since when findings can be detected anew on a timeline that begins at `forgotten_before`; those raised
         earlier are final. None: always.
+
+        Whoever forgets anything at all says `forgotten_before = newest - lookback`, and not the time of what
+        was forgotten: findings whose evidence was held longer (`Expectation`) become final by it too.
         """
         return None if forgotten_before is None else forgotten_before + self.reach
 
@@ -169,7 +170,7 @@ def compile_rules(
             drawn.append((rule, case, calendar))
             bounds.append(_reach(case, calendar))
     reach = max(bounds, default=0)
-    lookback = 2 * horizon + reach + DAY
+    lookback = changeable_for(horizon) + reach
     cases: list[CompiledCase] = []
     accumulations: list[CompiledAccumulation] = []
     for rule, case, calendar in drawn:

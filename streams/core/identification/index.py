@@ -152,8 +152,8 @@ class IdentityIndex:
                 continue
             self._take(record, touched)
         if touched:
-            for name, (before, after) in self._settle(touched).items():
-                before = changes.pop(name)[0] if name in changes else before
+            for name, (lately, after) in self._settle(touched).items():
+                before = changes.pop(name)[0] if name in changes else lately
                 if before != after:
                     changes[name] = before, after
         return changes
@@ -248,7 +248,7 @@ class IdentityIndex:
         """Take a link that only gives a new weak identifier to a strong one: the place of no other depends on it."""
         a, b = link.a, link.b
         graph = self._graph
-        if is_strong(b) or not is_strong(a) or b in graph or graph.is_hub(a) or a in self._shared:
+        if is_strong(b) or not is_strong(a) or b in graph or graph.closed(a) >= 0:
             return False
         if not (self._names_somebody(a) and self._names_somebody(b)) or graph.degree(a) >= graph.policy.hub:
             return False
@@ -266,16 +266,17 @@ class IdentityIndex:
         settlement.settle_strong({name for name in graph.names() if is_strong(name)})
         for name, place in settlement.places.items():
             self._put(name, place)
-        settlement = Settlement(graph, self.customer)
+        crowded = {name for name in settlement.places if graph.closed(name) >= 0}
+        customers = self._customers
         rest: set[Name] = set()
         for name in graph.names():
-            if is_strong(name):
-                continue
-            edge = graph.sole(name)
-            if edge is not None and is_strong(edge.a) and settlement.is_open(edge):
-                self._customers[name] = self.customer(edge.a)
-            else:
-                rest.add(name)
+            if not is_strong(name):
+                edge = graph.sole(name)
+                if edge is not None and is_strong(edge.a) and edge.a not in crowded:
+                    customers[name] = customers.get(edge.a, edge.a)
+                else:
+                    rest.add(name)
+        settlement = Settlement(graph, self.customer)
         settlement.settle_weak(rest)
         for name, place in settlement.places.items():
             self._put(name, place)

@@ -49,6 +49,8 @@ class Settlement:
 
     def is_open(self, edge: Edge) -> bool:
         """Whether an edge links, and counts at both ends."""
+        if not edge.told:
+            return self._closed_at(edge.a) < 0 and self._closed_at(edge.b) < 0
         rank, links, _ = edge.verdict
         return links and rank > self._closed_at(edge.a) and rank > self._closed_at(edge.b)
 
@@ -58,12 +60,24 @@ class Settlement:
 
     def settle_strong(self, names: Collection[Name]) -> None:
         """Place strong identifiers."""
-        several = set()
+        several: set[Name] = set()
+        sole = self._graph.sole
         for name in names:
-            if any(is_strong(edge.other(name)) for edge in self._graph.around(name)):
-                several.add(name)
-            else:
+            linked = [edge for edge in self._graph.around(name) if is_strong(edge.b) and is_strong(edge.a)]
+            if not linked:
                 self._place(name, name)
+            elif (
+                name[:2] == "cr"
+                and all(edge.a == name and sole(edge.b) is edge for edge in linked)
+                and self._is_free(name)
+            ):
+                # The common case: contracts and cards that are linked with this CRM id alone.
+                self.places[name] = Place(name)
+                for edge in linked:
+                    self.places[edge.b] = Place(name)
+            else:
+                several.add(name)
+        several.difference_update(self.places)
         edges = (edge for name in several for edge in self._graph.around(name) if edge.a == name)
         for group in clusters(several, edges, self.is_open):
             customer = first(group)
@@ -97,6 +111,9 @@ class Settlement:
             customer = first(group)
             for name in group:
                 self._place(name, customer)
+
+    def _is_free(self, name: Name) -> bool:
+        return self._closed_at(name) < 0
 
     def _closed_at(self, name: Name) -> int:
         closed = self._closed.get(name)

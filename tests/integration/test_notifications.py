@@ -1,0 +1,483 @@
+"""From the alerts topic to people: the notify agent and real HTTP receivers on loopback.
+
+Kafka and ClickHouse are stood in for by what they acknowledge; the agent's batches, leases and state are the product's.
+"""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from aiohttp import web
+from aiokafka.structs import ConsumerRecord
+from faust.types import TP
+
+from schemas.alerts import AlertRecord, AlertRow, alert_key, encode_alert_record
+from schemas.interaction import Micros
+from sinks.notifications.alertmanager import Alertmanager
+from sinks.notifications.chat import Chat
+from sinks.notifications.pagerduty import PagerDuty
+from sinks.notifications.posting import Poster
+from sinks.notifications.signature import secret_bytes, verify
+from sinks.notifications.webhook import Webhook
+from streams.agents.lanes import Batch, Fenced
+from streams.agents.notify import Destination, Notify
+from streams.core.alerting.policy import AlertPolicy, Route, Traits
+from tests.alert_builders import (
+    HOUR,
+    MINUTE,
+    START,
+    acknowledged,
+    alert,
+    final,
+    over,
+    policy,
+)
+from tests.receivers import Received, Receiver, receiving
+
+TOPIC = "touchline.alerts"
+SECRET = "whsec_" + "QUFB" * 10
+KEYS = [secret_bytes(SECRET)]
+
+
+@dataclass
+class Broker:
+    """Acknowledges what is sent to the changelog and to dead letters, and keeps it."""
+
+    sent: list[tuple[str, int, bytes | None, bytes | None]] = field(default_factory=list)
+
+    def create_batch(self) -> "Broker._Builder":
+        return Broker._Builder()
+
+    async def send_batch(self, builder: "Broker._Builder", topic: str, *, partition: int) -> Any:
+        self.sent += [(topic, partition, key, value) for key, value in builder.items]
+        return self._acknowledged()
+
+    async def send(
+        self, topic: str, value: bytes | None, *, key: bytes | None, partition: int, headers: Any
+    ) -> Any:  # noqa: ARG002
+        self.sent.append((topic, partition, key, value))
+        return self._acknowledged()
+
+    def _acknowledged(self) -> "asyncio.Future[Any]":
+        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        future.set_result(type("Metadata", (), {"offset": len(self.sent)})())
+        return future
+
+    class _Builder:
+        def __init__(self) -> None:
+            self.items: list[tuple[bytes | None, bytes | None]] = []
+
+        def append(self, *, key: bytes | None, value: bytes | None, timestamp: None) -> bool:  # noqa: ARG002
+            self.items.append((key, value))
+            return True
+
+        def record_count(self) -> int:
+            return len(self.items)
+
+
+class Group:
+    """The part of a Faust app that a lease looks at: generation, rebalances, assignment."""
+
+    def __init__(self, partitions: int = 2) -> None:
+        self.consumer_generation_id = 1
+        self.rebalancing_count = 0
+        self.rebalancing = False
+        self.in_recovery = False
+        self.assigned = {TP(TOPIC, number) for number in range(partitions)}
+        self.consumer = self
+
+    def assignment(self) -> set[TP]:
+        return self.assigned
+
+    def release(self, *_: object) -> None:
+        """Flow control: nothing in flight here."""
+
+
+class Worker:
+    """One worker's notify agent over books that outlive it, as the changelog does."""
+
+    def __init__(
+        self,
+        rules: AlertPolicy,
+        destinations: dict[str, Destination],
+        books: dict[int, dict[bytes, bytes]] | None = None,
+    ) -> None:
+        self.group = Group()
+        self.broker = Broker()
+        self.books = {} if books is None else books
+        self.rows: list[AlertRow] = []
+        self.now: Micros = START
+        self.offset = 0
+        self.notify = Notify(
+            app=self.group,
+            policy=rules,
+            destinations=destinations,
+            books=lambda number: self.books.setdefault(number, {}),
+            producer=lambda: self.broker,  # type: ignore[arg-type,return-value]
+            store=self._store,
+            topic=TOPIC,
+            changelog="touchline.alert-books",
+            changelog_written=lambda *_: None,
+            dead_letters_topic="touchline.dead-letters",
+            clock=lambda: self.now,
+            first_pause=0.02,
+        )
+
+    async def take(self, *records: AlertRecord | bytes, partition: int = 0) -> None:
+        """One batch of the alerts topic."""
+        tp = TP(TOPIC, partition)
+        batch = Batch(self.group, tp, self.group.consumer_generation_id, self.group.rebalancing_count)
+        for record in records:
+            raw = record if isinstance(record, bytes) else encode_alert_record(record)
+            key = b"k" if isinstance(record, bytes) else alert_key(record)
+            self.offset += 1
+            batch.records.append(
+                ConsumerRecord(TOPIC, partition, self.offset, 0, 0, key, raw, None, len(key), len(raw), ())
+            )
+        await self.notify(batch)
+
+    async def until_stored(self, status: str, count: int = 1, seconds: float = 15.0) -> list[AlertRow]:
+        """Wait until so many notices show this status."""
+        deadline = time.monotonic() + seconds
+        while len(found := [row for row in final(self.rows).values() if row.status == status]) < count:
+            assert time.monotonic() < deadline, f"{status} x {count}: {final(self.rows).values()}"
+            await asyncio.sleep(0.005)
+        return found
+
+    async def _store(self, rows: Sequence[AlertRow], batch: Batch) -> None:
+        batch.check()
+        self.rows += rows
+
+
+@contextlib.asynccontextmanager
+async def posting(timeout: float = 2.0) -> AsyncIterator[Poster]:
+    poster = Poster(timeout)
+    try:
+        yield poster
+    finally:
+        await poster.close()
+
+
+@contextlib.asynccontextmanager
+async def working(worker: Worker) -> AsyncIterator[Worker]:
+    try:
+        yield worker
+    finally:
+        await worker.notify.close()
+
+
+def all_to(*names: str, **said: Any) -> AlertPolicy:
+    destinations = dict.fromkeys(names, Traits(holds_open=True, acknowledges=True))
+    return policy(Route(names), **{"destinations": destinations, "cool_down": 0, **said})
+
+
+def actions(items: list[Received]) -> list[tuple[str, str]]:
+    return [(item.json["event_action"], item.json["dedup_key"]) for item in items]
+
+
+async def test_pagerduty_is_triggered_acknowledged_and_resolved_under_one_key() -> None:
+    async with receiving() as pager, posting() as poster:
+        worker = Worker(all_to("pager"), {"pager": PagerDuty("pager", poster, "R0", pager.url)})
+        async with working(worker):
+            await worker.take(alert())
+            await worker.until_stored("delivered")
+            await worker.take(acknowledged())
+            await worker.until_stored("delivered", 2)
+            await worker.take(over())
+            await worker.until_stored("delivered", 3)
+    assert pager.received[0].path == "/v2/enqueue"
+    key = "touchline:f1"
+    assert actions(pager.received) == [("trigger", key), ("acknowledge", key), ("resolve", key)]
+
+
+async def test_alertmanager_gets_the_alert_its_repetition_and_its_end() -> None:
+    rules = policy(Route(("am",)), destinations={"am": Traits(holds_open=True, repeat=15 * MINUTE)})
+    async with receiving() as receiver, posting() as poster:
+        worker = Worker(rules, {"am": Alertmanager("am", poster, receiver.url + "/", HOUR)})
+        async with working(worker):
+            await worker.take(alert())
+            await worker.until_stored("delivered")
+            worker.now = START + 15 * MINUTE
+            await worker.notify.tick()
+            await receiver.until(lambda items: len(items) == 2)
+            await worker.take(over(state="withdrawn"))
+            await worker.until_stored("delivered", 2)
+    assert {item.path for item in receiver.received} == {"/api/v2/alerts"}
+    ends = [item.json[0]["endsAt"] for item in receiver.received]
+    assert ends == ["2026-03-01T11:00:00Z", "2026-03-01T11:15:00Z", "2026-03-01T10:15:00Z"]
+
+
+async def test_a_webhook_is_signed_so_that_its_receiver_can_trust_it() -> None:
+    async with receiving() as hook, posting() as poster:
+        worker = Worker(all_to("hook"), {"hook": Webhook("hook", poster, hook.url + "/touchline", [SECRET])})
+        async with working(worker):
+            await worker.take(alert())
+            await worker.until_stored("delivered")
+    (request,) = hook.received
+    assert verify(KEYS, {k.lower(): v for k, v in request.headers.items()}, request.body, START // 1_000_000)
+    assert request.json["alert"]["finding_id"] == "f1"
+
+
+async def test_a_service_of_apprise_gets_title_and_body() -> None:
+    async with receiving() as chat:
+        worker = Worker(all_to("chat"), {"chat": Chat("chat", f"json://127.0.0.1:{chat.port}/token-of-chat")})
+        async with working(worker):
+            await worker.take(alert())
+            await worker.until_stored("delivered")
+    (request,) = chat.received
+    assert request.json["title"] == "[major] overcharge - crm:ann"
+    assert "credit the difference" in request.json["message"]
+
+
+async def test_a_service_of_apprise_that_refuses_has_failed_and_shows_no_secret() -> None:
+    async with receiving() as chat:
+        chat.answer = lambda _: web.Response(status=401)
+        worker = Worker(all_to("chat"), {"chat": Chat("chat", f"json://127.0.0.1:{chat.port}/token-of-chat")})
+        async with working(worker):
+            await worker.take(alert())
+            (row,) = await worker.until_stored("failed")
+    assert "401" in row.reason
+    assert "token-of-chat" not in row.reason
+    assert len(chat.received) == 1
+
+
+async def test_a_service_of_apprise_that_is_down_is_tried_until_it_is_back() -> None:
+    async with receiving() as chat:
+        destination = Chat("chat", f"json://127.0.0.1:{chat.port}/")
+        await chat.stop()
+        worker = Worker(all_to("chat"), {"chat": destination})
+        async with working(worker):
+            await worker.take(alert())
+            await _until_failing(worker, "chat", 2)
+            await chat.start()
+            await worker.until_stored("delivered")
+    assert len(chat.received) == 1
+
+
+async def test_a_destination_that_is_down_delays_its_own_alerts_only_and_then_gets_them_all() -> None:
+    findings = [f"f{number}" for number in range(20)]
+    async with receiving() as well, receiving() as ill, posting() as poster:
+        await ill.stop()
+        destinations: dict[str, Destination] = {
+            "well": PagerDuty("well", poster, "R0", well.url),
+            "ill": PagerDuty("ill", poster, "R1", ill.url),
+        }
+        worker = Worker(all_to("well", "ill"), destinations)
+        async with working(worker):
+            await worker.take(*[alert(name) for name in findings])
+            await worker.until_stored("delivered", len(findings))
+            assert worker.notify.backlog()["ill"] == len(findings)
+            await _until_failing(worker, "ill", 1)
+            await ill.start()
+            await worker.until_stored("delivered", 2 * len(findings))
+            assert worker.notify.failing() == {}
+    for receiver in (well, ill):
+        assert sorted(key for _, key in actions(receiver.received)) == sorted(
+            f"touchline:{n}" for n in findings
+        )
+
+
+async def test_what_ended_while_a_destination_was_down_is_never_told_there() -> None:
+    async with receiving() as pager, posting() as poster:
+        await pager.stop()
+        worker = Worker(all_to("pager"), {"pager": PagerDuty("pager", poster, "R0", pager.url)})
+        async with working(worker):
+            await worker.take(alert("f1"), alert("f2"))
+            await _until_failing(worker, "pager", 1)
+            await worker.take(over("f1", state="withdrawn"))
+            await pager.start()
+            await worker.until_stored("delivered")
+            await worker.take(over("f2"))
+            await worker.until_stored("delivered", 2)
+    assert actions(pager.received) == [("trigger", "touchline:f2"), ("resolve", "touchline:f2")]
+
+
+async def test_a_limit_is_kept_for_as_long_as_the_destination_asks() -> None:
+    times: list[float] = []
+
+    def limited(_: Received) -> web.Response:
+        times.append(time.monotonic())
+        return web.Response(status=429, headers={"Retry-After": "1"}) if len(times) == 1 else web.Response()
+
+    async with receiving() as pager, posting() as poster:
+        pager.answer = limited
+        worker = Worker(all_to("pager"), {"pager": PagerDuty("pager", poster, "R0", pager.url)})
+        async with working(worker):
+            await worker.take(alert("f1"))
+            await pager.until(lambda items: len(items) == 1)
+            await worker.take(alert("f2"))
+            await worker.until_stored("delivered", 2)
+    assert min(times[1:]) - times[0] >= 1.0
+
+
+async def test_a_stalled_attempt_may_have_arrived_so_the_end_is_told_too() -> None:
+    async with receiving() as pager, posting(timeout=0.3) as poster:
+        pager.stalled = True
+        worker = Worker(all_to("pager"), {"pager": PagerDuty("pager", poster, "R0", pager.url)})
+        async with working(worker):
+            await worker.take(alert())
+            await _until_failing(worker, "pager", 1)
+            pager.stalled = False
+            worker.group.rebalancing = False
+            await worker.take(over(state="withdrawn"))
+            await worker.until_stored("delivered")
+    assert actions(pager.received)[-1] == ("resolve", "touchline:f1")
+
+
+@pytest.mark.parametrize("status", [400, 404])
+async def test_what_is_refused_is_not_tried_again_and_holds_up_nothing(status: int) -> None:
+    async with receiving() as pager, posting() as poster:
+        pager.answer = lambda item: web.Response(
+            status=status if item.json["dedup_key"].endswith("f1") else 202
+        )
+        worker = Worker(all_to("pager"), {"pager": PagerDuty("pager", poster, "R0", pager.url)})
+        async with working(worker):
+            await worker.take(alert("f1"), alert("f2"))
+            (row,) = await worker.until_stored("failed")
+            await worker.until_stored("delivered")
+    assert row.reason.startswith(f"refused: HTTP {status}")
+    assert len(pager.received) == 2
+
+
+async def test_a_worker_that_dies_in_an_attempt_is_followed_by_one_that_says_it_with_the_same_id() -> None:
+    async with receiving() as hook, posting(timeout=30.0) as poster:
+        hook.stalled = True
+        first = Worker(all_to("hook"), {"hook": Webhook("hook", poster, hook.url, [SECRET])})
+        await first.take(alert())
+        await hook.until(lambda items: len(items) == 1)
+        await first.notify.close()
+        hook.stalled = False
+        second = Worker(all_to("hook"), {"hook": Webhook("hook", poster, hook.url, [SECRET])}, first.books)
+        async with working(second):
+            await second.notify.tick()
+            await second.until_stored("delivered")
+    ids = [item.headers["webhook-id"] for item in hook.received]
+    assert len(ids) == 2
+    assert len(set(ids)) == 1
+
+
+async def test_the_books_are_in_the_changelog_before_anybody_is_told() -> None:
+    async with receiving() as pager, posting() as poster:
+        worker = Worker(all_to("pager"), {"pager": PagerDuty("pager", poster, "R0", pager.url)})
+        seen: list[int] = []
+
+        def watch(_: Received) -> web.Response:
+            seen.append(len(worker.broker.sent))
+            return web.Response()
+
+        pager.answer = watch
+        async with working(worker):
+            await worker.take(alert())
+            await worker.until_stored("delivered")
+    assert seen
+    assert seen[0] >= 1
+    assert all(topic == "touchline.alert-books" for topic, *_ in worker.broker.sent)
+
+
+async def test_a_partition_that_was_lost_tells_nothing_more_and_takes_nothing_in() -> None:
+    async with receiving() as pager, posting() as poster:
+        await pager.stop()
+        worker = Worker(all_to("pager"), {"pager": PagerDuty("pager", poster, "R0", pager.url)})
+        async with working(worker):
+            await worker.take(alert("f1"))
+            await _until_failing(worker, "pager", 1)
+            worker.group.rebalancing_count += 1
+            worker.group.consumer_generation_id += 1
+            worker.group.assigned = {TP(TOPIC, 1)}
+            await worker.notify.tick()
+            await pager.start()
+            await worker.take(alert("f2"), partition=1)
+            await worker.until_stored("delivered")
+            assert actions(pager.received) == [("trigger", "touchline:f2")]
+            tp = TP(TOPIC, 0)
+            with pytest.raises(Fenced):
+                await worker.notify(Batch(worker.group, tp, 1, 0, [], []))
+
+
+async def test_an_attempt_that_outlives_a_rebalance_still_counts_when_the_partition_is_ours_again() -> None:
+    async with receiving() as hook, posting(timeout=30.0) as poster:
+        release = asyncio.Event()
+        worker = Worker(all_to("hook"), {"hook": _Slow(Webhook("hook", poster, hook.url, [SECRET]), release)})
+        async with working(worker):
+            await worker.take(alert())
+            await hook.until(lambda items: len(items) == 1)
+            worker.group.rebalancing_count += 1
+            worker.group.consumer_generation_id += 1
+            await worker.notify.tick()
+            release.set()
+            await worker.until_stored("delivered")
+            assert len(hook.received) == 1
+
+
+async def test_a_record_that_cannot_be_read_is_a_dead_letter_and_its_neighbours_pass() -> None:
+    async with receiving() as pager, posting() as poster:
+        worker = Worker(all_to("pager"), {"pager": PagerDuty("pager", poster, "R0", pager.url)})
+        async with working(worker):
+            await worker.take(b"{", alert(), b'{"type":"alert"}')
+            await worker.until_stored("delivered")
+    dead = [value for topic, _, _, value in worker.broker.sent if topic == "touchline.dead-letters"]
+    assert dead == [b"{", b'{"type":"alert"}']
+
+
+async def test_a_destination_with_a_fault_of_its_own_fails_that_notice_only() -> None:
+    async with receiving() as pager, posting() as poster:
+        worker = Worker(
+            all_to("pager", "broken"),
+            {"pager": PagerDuty("pager", poster, "R0", pager.url), "broken": _Broken()},
+        )
+        async with working(worker):
+            await worker.take(alert())
+            (row,) = await worker.until_stored("failed")
+            await worker.until_stored("delivered")
+    assert (row.destination, row.reason) == (
+        "broken",
+        "refused: unforeseen ZeroDivisionError: see the worker's log",
+    )
+
+
+async def test_what_waits_for_a_destination_that_is_configured_no_more_has_failed() -> None:
+    async with receiving() as pager, posting() as poster:
+        await pager.stop()
+        first = Worker(all_to("pager"), {"pager": PagerDuty("pager", poster, "R0", pager.url)})
+        await first.take(alert())
+        await first.notify.close()
+        second = Worker(policy(destinations={}), {}, first.books)
+        async with working(second):
+            await second.notify.tick()
+            (row,) = await second.until_stored("failed")
+    assert "configured no more" in row.reason
+
+
+class _Broken:
+    async def send(self, *_: object) -> Any:
+        return 1 // 0
+
+    async def close(self) -> None:
+        """Nothing."""
+
+
+class _Slow:
+    """Answers only when it is let."""
+
+    def __init__(self, inner: Webhook, release: asyncio.Event) -> None:
+        self._inner = inner
+        self._release = release
+
+    async def send(self, notice: Any, now: Micros) -> Any:
+        outcome = await self._inner.send(notice, now)
+        await self._release.wait()
+        return outcome
+
+    async def close(self) -> None:
+        """Nothing."""
+
+
+async def _until_failing(worker: Worker, name: str, attempts: int) -> None:
+    deadline = time.monotonic() + 15.0
+    while worker.notify.failing().get(name, 0) < attempts:
+        assert time.monotonic() < deadline, worker.notify.failing()
+        await asyncio.sleep(0.005)

@@ -1,0 +1,299 @@
+"""The laws of detection: a set in, a set out; what is forgotten is final; what is due is due exactly then."""
+
+from collections.abc import Sequence
+from decimal import Decimal
+from functools import cache
+from random import Random
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from schemas.findings import Finding, Identity
+from schemas.interaction import DAY, SECOND, Interaction, Micros
+from streams.core.detection.calendars import HOUR
+from streams.core.detection.detect import detect
+from streams.core.detection.lifecycle import final_of, transition
+from streams.core.detection.light import MINUTE, LightPolicy, light_of
+from streams.core.detection.ruleset import RuleSet
+from streams.rule_files import load_rules
+from tests import builders
+
+ANN = "crm:ann"
+START = 20_514 * DAY  # a Monday
+FAR = START + 2_000 * DAY
+
+
+@cache
+def rules(horizon_days: int = 30) -> RuleSet:
+    return load_rules(horizon=horizon_days * DAY)
+
+
+KINDS: tuple[tuple[str, str, dict[str, Any]], ...] = (
+    ("phone", "call", {"direction": "inbound"}),
+    ("phone", "call", {"direction": "inbound", "wait_seconds": 700.0}),
+    ("phone", "call", {"direction": "inbound", "outcome": "unresolved"}),
+    ("phone", "call", {"direction": "inbound", "outcome": "resolved"}),
+    ("phone", "call", {"direction": "inbound", "outcome": "abandoned"}),
+    ("phone", "call", {"direction": "outbound", "outcome": "resolved"}),
+    ("email", "message", {"direction": "inbound"}),
+    ("email", "message", {"direction": "outbound"}),
+    ("visit", "visit", {"treatment": "indifferent"}),
+    ("visit", "visit", {"treatment": "rude"}),
+    ("visit", "visit", {"transfers": 2}),
+    ("online", "chat", {}),
+    ("online", "page_view", {}),
+    ("online", "form", {"complaint_stage": "received"}),
+    ("online", "survey", {"rating_scale": "csat5", "rating_value": 2.0}),
+    ("online", "self_service", {"success": False}),
+    ("online", "case_update", {"action": "waiting_customer"}),
+    ("online", "case_update", {"action": "waiting_company"}),
+    ("online", "case_update", {"action": "reopened"}),
+    ("online", "payment", {"price_currency": "EUR"}),
+    ("online", "order", {"price_currency": "EUR"}),
+    ("phone", "call", {"direction": "inbound", "promise_what": "call back"}),
+    ("online", "delivery", {}),
+)
+SUBJECTS: tuple[dict[str, str], ...] = (
+    {},
+    {"case_id": "C"},
+    {"reason": "billing"},
+    {"reason": "billing", "case_id": "D"},
+    {"order_id": "O"},
+    {"order_id": "O", "case_id": "C"},
+)
+
+
+def story(seed: int, length: int, days: int) -> list[Interaction]:
+    """Interactions of one customer on a coarse grid of times, so that boundaries are met."""
+    rng = Random(seed)
+    made: list[Interaction] = []
+    for number in range(length):
+        channel, kind, said = rng.choice(KINDS)
+        at = START + rng.randrange(days) * DAY + rng.choice((9, 10, 16, 17)) * HOUR
+        fields = {**said, **rng.choice(SUBJECTS)}
+        if kind == "payment":
+            fields["price_charged"] = Decimal(rng.choice(("100", "105", "-5", "60")))
+            fields["price_ref"] = rng.choice((None, "P"))
+        elif kind == "order":
+            fields["price_agreed"] = Decimal(rng.choice(("100", "104")))
+            fields["price_ref"] = rng.choice((None, "P"))
+        elif "promise_what" in fields:
+            fields["promise_due_at"] = at + rng.choice((1, 2, 90)) * DAY
+        elif kind == "delivery" and number:
+            fields["promise_kept_ref"] = f"i{rng.randrange(number)}"
+        made.append(builders.interaction(channel, kind, at, ANN, id=f"i{number}", **fields))  # type: ignore[arg-type]
+    return sorted(made, key=lambda one: one.position)
+
+
+stories = st.builds(story, st.integers(0, 10**9), st.integers(1, 16), st.sampled_from((2, 8, 20, 45)))
+long_stories = st.builds(story, st.integers(0, 10**9), st.integers(10, 45), st.sampled_from((60, 120, 400)))
+
+
+def now_of(line: Sequence[Interaction], later: Micros = 0) -> Micros:
+    return line[-1].occurred_at + later
+
+
+@given(stories, st.randoms(use_true_random=False), st.sampled_from((0, DAY, 9 * DAY)))
+@settings(max_examples=60, deadline=None)
+def test_any_order_of_arrival_and_any_repetition_end_in_the_same_findings(
+    line: list[Interaction], rng: Random, later: Micros
+) -> None:
+    now = now_of(line, later)
+    arrivals = line + rng.sample(line, len(line) // 2)
+    rng.shuffle(arrivals)
+    held: dict[Identity, Interaction] = {}
+    known: tuple[Finding, ...] = ()
+    while arrivals:
+        size = rng.randint(1, 3)
+        batch, arrivals = arrivals[:size], arrivals[size:]
+        held.update({Identity(*one.key): one for one in batch})
+        ordered = sorted(held.values(), key=lambda one: one.position)
+        known = transition(known, detect(ANN, ordered, now, rules()), batch, now, rules()).known
+    assert known == detect(ANN, line, now, rules()).findings
+
+
+@given(stories, st.integers(0, 100 * 24))
+@settings(max_examples=120, deadline=None)
+def test_next_due_is_the_very_instant_of_the_next_change(line: list[Interaction], hours: int) -> None:
+    now = line[0].occurred_at + hours * HOUR
+    seen = detect(ANN, line, now, rules())
+    if seen.next_due is None:
+        assert detect(ANN, line, FAR, rules()).findings == seen.findings
+        return
+    assert seen.next_due > now
+    assert detect(ANN, line, seen.next_due - 1, rules()).findings == seen.findings
+    assert detect(ANN, line, seen.next_due, rules()).findings != seen.findings
+
+
+@given(long_stories, st.integers(0, 4), st.randoms(use_true_random=False))
+@settings(max_examples=80, deadline=None)
+def test_what_is_settled_and_the_pruned_timeline_tell_what_the_whole_history_tells(
+    line: list[Interaction], late_days: int, rng: Random
+) -> None:
+    """Arrivals are late by less than the horizon (five days)."""
+    ruled = rules(5)
+    arrivals = sorted(line, key=lambda one: (one.occurred_at + rng.randint(0, late_days) * DAY, one.id))
+    held: list[Interaction] = []
+    known: tuple[Finding, ...] = ()
+    forgotten_before: Micros | None = None
+    newest = clock = 0
+    for arrival in arrivals:
+        newest = max(newest, arrival.occurred_at)
+        clock = max(clock, newest)
+        held = sorted([*held, arrival], key=lambda one: one.position)
+        complete_from = ruled.complete_from(forgotten_before)
+        final = final_of(known, complete_from)
+        seen = detect(ANN, held, clock, ruled, final=final, complete_from=complete_from)
+        known = transition(known, seen, [arrival], clock, ruled, complete_from=complete_from).known
+        expected = {one.identity: one.until for one in seen.expects}
+        kept = []
+        for one in held:
+            until = expected.get(Identity(*one.key), one.occurred_at)
+            if one.occurred_at >= newest - ruled.lookback or until is None or until >= newest:
+                kept.append(one)
+            else:
+                forgotten_before = newest - ruled.lookback
+        held = kept
+    assert known == detect(ANN, line, clock, ruled).findings
+
+
+@given(stories)
+@settings(max_examples=60, deadline=None)
+def test_what_is_at_hand_saves_work_and_nothing_else(line: list[Interaction]) -> None:
+    now = now_of(line, 3 * DAY)
+    plain = detect(ANN, line, now, rules())
+    known = detect(ANN, line[:-1], now, rules()).findings
+    assert detect(ANN, line, now, rules(), traits=rules().traits(line), known=known) == plain
+
+
+@given(stories)
+@settings(max_examples=60, deadline=None)
+def test_an_interaction_that_fulfils_no_condition_changes_nothing(line: list[Interaction]) -> None:
+    now = now_of(line, 3 * DAY)
+    marked = [one for one in line if rules().mark(one)]
+    assert detect(ANN, marked, now, rules()) == detect(ANN, line, now, rules())
+
+
+@given(stories)
+@settings(max_examples=80, deadline=None)
+def test_without_the_counterfactual_it_does_not_stand(line: list[Interaction]) -> None:
+    now = now_of(line, 3 * DAY)
+    for finding in detect(ANN, line, now, rules()).findings:
+        evidence = {one.identity for one in finding.evidence}
+        assert set(finding.counterfactual) <= evidence
+        without = [one for one in line if Identity(*one.key) not in finding.counterfactual]
+        for other in detect(ANN, without, now, rules()).findings:
+            same = (other.rule, other.case) == (finding.rule, finding.case)
+            assert not (
+                same
+                and other.subjects == finding.subjects
+                and {e.identity for e in other.evidence} <= evidence
+            )
+
+
+@given(stories)
+@settings(max_examples=40, deadline=None)
+def test_ids_are_distinct_and_every_sentence_is_told(line: list[Interaction]) -> None:
+    findings = detect(ANN, line, now_of(line, 3 * DAY), rules()).findings
+    assert len({one.finding_id for one in findings}) == len(findings)
+    for one in findings:
+        assert one.sentence
+        assert "{" not in one.sentence
+        assert one.anchor in {evidence.identity for evidence in one.evidence}
+        assert [e.occurred_at for e in one.evidence] == sorted(e.occurred_at for e in one.evidence)
+
+
+def finding(
+    number: int, raised_at: Micros, severity: str, channel: str = "phone", state: str = "open"
+) -> Finding:
+    weight = {"minor": 1.0, "major": 3.0, "severe": 10.0}[severity]
+    return Finding(
+        f"{number:032x}", "rule", "v", "default", ANN, severity, weight, channel, state, raised_at, None,  # type: ignore[arg-type]
+        Identity("s", str(number)), (), (), "because", "act",
+    )  # fmt: skip
+
+
+lights = st.lists(
+    st.tuples(
+        st.integers(0, 60 * 24),
+        st.sampled_from(("minor", "major", "severe")),
+        st.sampled_from(("phone", "visit")),
+    ),
+    max_size=8,
+).map(
+    lambda drawn: [
+        finding(number, START + hours * HOUR + 7 * SECOND, severity, channel)
+        for number, (hours, severity, channel) in enumerate(drawn)
+    ]
+)
+
+
+@given(lights, st.integers(0, 120 * 24))
+@settings(deadline=None)
+def test_the_lines_sum_to_the_score_exactly(findings: list[Finding], hours: int) -> None:
+    light = light_of(ANN, findings, START + hours * HOUR)
+    assert sum(line.points for line in light.contributions) == light.score
+    assert sum(channel.score for channel in light.by_channel) == light.score
+    for channel in light.by_channel:
+        mine = [line.points for line in light.contributions if line.channel == channel.channel]
+        assert sum(mine) == channel.score
+
+
+@given(lights, st.integers(0, 120 * 24))
+@settings(deadline=None)
+def test_a_withdrawn_finding_leaves_the_light_as_if_it_had_never_been(
+    findings: list[Finding], hours: int
+) -> None:
+    at = START + hours * HOUR
+    gone = [msgspec.structs.replace(one, state="withdrawn") for one in findings[:2]]
+    assert light_of(ANN, gone + findings[2:], at) == light_of(ANN, findings[2:], at)
+
+
+def colours(findings: list[Finding], at: Micros) -> Any:
+    light = light_of(ANN, findings, at)
+    return light.colour, [(channel.channel, channel.colour) for channel in light.by_channel]
+
+
+@given(lights)
+@settings(deadline=None)
+def test_the_next_change_of_a_light_is_the_very_instant(findings: list[Finding]) -> None:
+    now = START + 61 * DAY
+    light = light_of(ANN, findings, now)
+    if light.next_change is None:
+        assert light.colour == "green"
+        return
+    assert light.next_change > now
+    assert colours(findings, light.next_change - 1) == colours(findings, now)
+    assert colours(findings, light.next_change) != colours(findings, now)
+
+
+def test_one_severe_finding_is_red_at_once_and_fades_through_yellow_to_green() -> None:
+    light = light_of(ANN, [finding(1, START, "severe")], START)
+    assert light.colour == "red"
+    assert light.next_change is not None
+    later = light_of(ANN, [finding(1, START, "severe")], light.next_change)
+    assert later.colour == "yellow"
+    assert later.next_change is not None
+    assert light_of(ANN, [finding(1, START, "severe")], later.next_change).colour == "green"
+
+
+def test_four_small_ones_are_yellow_and_nine_are_red() -> None:
+    assert light_of(ANN, [finding(n, START, "minor") for n in range(2)], START).colour == "green"
+    assert light_of(ANN, [finding(n, START, "minor") for n in range(3)], START).colour == "yellow"
+    assert light_of(ANN, [finding(n, START, "minor") for n in range(9)], START).colour == "red"
+
+
+def test_a_light_goes_down_only_when_it_has_fallen_by_the_hysteresis() -> None:
+    policy = LightPolicy(half_life=DAY, yellow=3, red=9, hysteresis=0.5)
+    one = [finding(1, START, "major")]
+    assert light_of(ANN, one, START + DAY, policy).colour == "yellow"
+    assert light_of(ANN, one, START + DAY + MINUTE, policy).colour == "green"
+
+
+@pytest.mark.parametrize("half_life", [0, -1])
+def test_a_light_without_a_half_life_is_refused(half_life: int) -> None:
+    with pytest.raises(ValueError, match="half-life"):
+        LightPolicy(half_life=half_life)

@@ -1,7 +1,7 @@
 """Back-test: what a rule set would have told in a period, customer by customer, with nothing that came later.
 
-A customer's interactions are put on the line one instant after the other, and the rules are asked at each of them and at
-each instant at which time alone changes something, by the functions of the live road (`detect`, `transition`).
+A customer's interactions are put on the line one instant after the other, and the rules are asked at each of them and
+at each instant at which time alone changes something, by the functions of the live road (`detect`, `transition`).
 So a finding counts when it would have been raised *in the period*, from what had occurred *by then*;
 that a later interaction disproved it is told beside it and does not undo it.
 
@@ -9,7 +9,7 @@ Time is event time. What is known of an interaction is its latest revision, as i
 lateness and corrections of the past are not played again.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from schemas.findings import Finding, FindingChange, Identity, Severity
@@ -54,10 +54,13 @@ def raised_in(
     `interactions` are all of the customer's that occurred before `period.until`, sorted by position: what is older
     than the period is what was known at its begin. Pure.
     """
-    walk = _Walk(customer, rules)
     marked = [(one, mark) for one in interactions if (mark := rules.mark(one))]
-    if not any(walk.concerns(union) for union in (_union(mark for _, mark in marked),)):
+    union = 0
+    for _, mark in marked:
+        union |= mark
+    if not any(union & case.needs == case.needs for case in rules.cases):
         return []
+    walk = _Walk(customer, rules)
     position = 0
     while position < len(marked) and marked[position][0].occurred_at < period.since:
         walk.put(*marked[position])
@@ -69,7 +72,8 @@ def raised_in(
         at = marked[position][0].occurred_at if position < len(marked) else period.until
         at = min(at, period.until)
         while walk.due is not None and walk.due < at:
-            _tell(told, walk.evaluate(walk.due, ()), walk.clock)
+            due = walk.due
+            _tell(told, walk.evaluate(due, ()), due)
         if at == period.until:
             return list(told.values())
         arrivals = []
@@ -78,13 +82,6 @@ def raised_in(
             arrivals.append(marked[position][0])
             position += 1
         _tell(told, walk.evaluate(at, arrivals), at)
-
-
-def _union(marks: Iterable[int]) -> int:
-    union = 0
-    for mark in marks:
-        union |= mark
-    return union
 
 
 def _tell(told: dict[str, Raised], changes: Sequence[FindingChange], at: Micros) -> None:
@@ -109,24 +106,21 @@ class _Walk:
     def __init__(self, customer: str, rules: RuleSet) -> None:
         self.customer = customer
         self.rules = rules
-        self.clock: Micros = 0
         self.due: Micros | None = None
+        """When time alone changes something next; later than the last evaluation."""
         self._line: list[Interaction] = []
-        self._traits = Traits([], [], [])
+        self._at: list[Micros] = []
+        self._marks: list[int] = []
+        self._keys: list[tuple[str, ...]] = []
         self._known: tuple[Finding, ...] = ()
         self._forgotten_before: Micros | None = None
-
-    def concerns(self, union: int) -> bool:
-        """Whether any case can see anything on a line with these marks."""
-        return any(union & case.needs for case in self.rules.cases)
 
     def put(self, interaction: Interaction, mark: int) -> None:
         """Put the next one on the line."""
         self._line.append(interaction)
-        at, marks, keys = self._traits
-        at.append(interaction.occurred_at)  # type: ignore[attr-defined]
-        marks.append(mark)  # type: ignore[attr-defined]
-        keys.append(subjects_of(interaction))  # type: ignore[attr-defined]
+        self._at.append(interaction.occurred_at)
+        self._marks.append(mark)
+        self._keys.append(subjects_of(interaction))
 
     def evaluate(self, now: Micros, arrivals: Sequence[Interaction]) -> Sequence[FindingChange]:
         """What is told at `now`, which never goes back."""
@@ -139,27 +133,37 @@ class _Walk:
             rules,
             final=final_of(self._known, complete_from),
             complete_from=complete_from,
-            traits=self._traits,
+            traits=Traits(self._at, self._marks, self._keys),
             known=self._known,
         )
         after = transition(self._known, detected, arrivals, now, rules, complete_from=complete_from)
-        self.clock, self.due, self._known = now, after.next_due, after.known
+        self.due, self._known = after.next_due, after.known
         if len(self._line) >= LONG:
-            self._cut(self._line[-1].occurred_at - rules.lookback, detected.expects)
+            self._cut(self._at[-1] - rules.lookback, detected.expects)
         return after.changes
 
     def _cut(self, before: Micros, expects: Iterable[Expectation]) -> None:
         """Drop what no rule can look back on any more, as a customer's state does."""
-        if self._line[0].occurred_at >= before:
+        if self._at[0] >= before:
             return
-        expected: dict[Identity, Micros | None] = {one.identity: one.until for one in expects}
-        kept = []
-        for index, one in enumerate(self._line):
-            until = expected.get(Identity(one.source, one.id), before - 1)
-            if one.occurred_at >= before or until is None or until >= before:
-                kept.append(index)
-            else:
-                self._forgotten_before = max(self._forgotten_before or 0, one.occurred_at + 1)
-        if len(kept) < len(self._line):
-            self._line = [self._line[index] for index in kept]
-            self._traits = Traits(*([values[index] for index in kept] for values in self._traits))
+        expected = {one.identity: one.until for one in expects}
+        kept = [index for index in range(len(self._line)) if self._is_held(index, before, expected)]
+        if len(kept) == len(self._line):
+            return
+        dropped = max(set(range(len(self._line))).difference(kept))
+        forgotten = self._at[dropped] + 1
+        if self._forgotten_before is None or forgotten > self._forgotten_before:
+            self._forgotten_before = forgotten
+        self._line = [self._line[index] for index in kept]
+        self._at = [self._at[index] for index in kept]
+        self._marks = [self._marks[index] for index in kept]
+        self._keys = [self._keys[index] for index in kept]
+
+    def _is_held(self, index: int, before: Micros, expected: Mapping[Identity, Micros | None]) -> bool:
+        if self._at[index] >= before:
+            return True
+        identity = Identity(*self._line[index].key)
+        if identity not in expected:
+            return False
+        until = expected[identity]
+        return until is None or until >= before

@@ -2,12 +2,11 @@
 
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Final
+from typing import TYPE_CHECKING, Final, Union
 
 from schemas.interaction import Micros
 from sinks.notifications.addresses import AddressRefused
 from sinks.notifications.alertmanager import Alertmanager
-from sinks.notifications.chat import Chat
 from sinks.notifications.pagerduty import PagerDuty
 from sinks.notifications.posting import Poster
 from sinks.notifications.webhook import Webhook
@@ -23,10 +22,13 @@ from streams.notification_settings import (
     secret_of,
 )
 
+if TYPE_CHECKING:
+    from sinks.notifications.chat import Chat
+
 HOLD_REPEATS: Final = 4
 """An Alertmanager alert stands for so many repetitions: a few may fail before it is taken for over."""
 
-AnyDestination = Alertmanager | Chat | PagerDuty | Webhook
+AnyDestination = Union[Alertmanager, "Chat", PagerDuty, Webhook]
 
 
 def alert_policy(settings: AlertSettings, partitions: int) -> AlertPolicy:
@@ -72,6 +74,8 @@ def _destination(
         case WebhookSettings():
             return Webhook(name, poster, item.url, (secret or "").split())
         case AppriseSettings():
+            from sinks.notifications.chat import Chat  # Apprise takes long to import: only who needs it waits
+
             try:
                 return Chat(name, secret or "", plain=item.plain, timeout=settings.timeout.total_seconds())
             except AddressRefused as error:

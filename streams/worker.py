@@ -151,13 +151,13 @@ async def _until_stopped(app: faust.App, stop: asyncio.Event, on_ready: Callable
 async def _start_and_wait(app: faust.App, on_ready: Callable[[], None]) -> None:
     await app.start()
     await app.tables.wait_until_recovery_completed()
-    _collect_rarely()
+    collect_rarely()
     log.info("ready: %d partitions", len(app.consumer.assignment()))
     on_ready()
     await app.wait_until_stopped()
 
 
-def _collect_rarely() -> None:
+def collect_rarely() -> None:
     """Tell the garbage collector that records are no cycles: it took a seventh of a loaded worker's time.
 
     A batch allocates hundreds of thousands of objects and frees them by their counts; what start-up left is here to

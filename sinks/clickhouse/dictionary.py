@@ -48,6 +48,59 @@ WHERE journey_id = (
 )
 ORDER BY step""",
     ),
+    "findings": (
+        "Whom to call first: what is open and severe, why, and what to do",
+        """\
+SELECT raised_at, customer, rule, sentence, action, evidence.source, evidence.id
+FROM findings
+WHERE state = 'open' AND severity = 'severe'
+ORDER BY raised_at DESC
+LIMIT 20""",
+    ),
+    "findings_history": (
+        "How often each rule took something back, and which interactions made it do so",
+        """\
+SELECT rule, uniqExact(finding_id) AS findings, uniqExactIf(finding_id, kind = 'withdrawn') AS withdrawn,
+       topKIf(3)(reason, kind = 'withdrawn') AS why
+FROM findings_history
+GROUP BY rule
+ORDER BY withdrawn DESC, rule""",
+    ),
+    "customers": (
+        "The customers that are being lost, and on which channel",
+        """\
+SELECT customer, score, light_phone, light_email, light_visit, light_online, open_journeys, last_seen_at
+FROM customers
+WHERE light = 'red'
+ORDER BY score DESC
+LIMIT 20""",
+    ),
+    "lights": (
+        "The same without a look at journeys, each with its heaviest reason",
+        """\
+SELECT customer, score, contributions[1].sentence AS reason
+FROM lights
+WHERE light = 'red'
+ORDER BY score DESC
+LIMIT 20""",
+    ),
+    "light_contributions": (
+        "Why a light is what it is: the lines add up to the score",
+        """\
+SELECT customer, raised_at, channel, rule, points, sum(points) OVER (PARTITION BY customer) AS score, sentence
+FROM light_contributions
+ORDER BY score DESC, customer, points DESC
+LIMIT 50""",
+    ),
+    "alerts": (
+        "What nobody was told, and why",
+        """\
+SELECT rule, severity, status, reason, count() AS alerts, max(at) AS latest
+FROM alerts
+WHERE status != 'delivered'
+GROUP BY rule, severity, status, reason
+ORDER BY alerts DESC""",
+    ),
     "dead_letters": (
         "What upstream systems get wrong most often",
         """\

@@ -5,15 +5,17 @@ before the dot.
 """
 
 from collections.abc import Iterable, Sequence
+from math import exp2
 from typing import Any, Final
 
 from schemas.alerts import AlertRow
 from schemas.findings import Contribution, Evidence, Finding, FindingChange, Light
-from schemas.interaction import Micros
+from schemas.interaction import SECOND, Micros
 from schemas.records import Fading
 from schemas.vocabulary import CHANNELS
 from sinks.clickhouse.rows import Rows, transposed
 
+_MINUTE: Final = 60 * SECOND
 _EVIDENCE: Final = Evidence.__struct_fields__
 _LINE: Final = ("finding_id", "rule", "channel", "severity", "raised_at", "weight", "sentence")
 
@@ -121,7 +123,7 @@ def _snapshot(change: FindingChange) -> tuple[Any, ...]:
         finding.subjects,
         finding.sentence,
         finding.action,
-        getattr(change, "sequence", 0),
+        change.sequence,
     )
 
 
@@ -161,8 +163,8 @@ def _weight(line: Contribution, at: Micros, half_life: Micros) -> float:
     left of it (right to half a thousandth of a point at `at` and later).
     """
     said: float = getattr(line, "weight", 0.0)
-    age = max(0, at - line.raised_at)
-    return said or float(line.points / 1_000 * 2.0 ** (age / half_life))
+    age = max(0, at // _MINUTE - line.raised_at // _MINUTE)
+    return said or line.points / 1_000 * exp2(age / (half_life / _MINUTE))
 
 
 def _parallel(width: int, records: Iterable[tuple[Any, ...]]) -> Iterable[Sequence[Any]]:

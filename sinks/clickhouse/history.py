@@ -19,7 +19,7 @@ _AMOUNTS: Final = (_FIELDS.index("price_agreed"), _FIELDS.index("price_charged")
 _CUSTOMER: Final = _FIELDS.index("customer")
 _CENT: Final = Decimal("0.01")
 
-_READING: Final = {
+_READING: Final[dict[str, Any]] = {
     "max_block_size": 8_192,
     "max_bytes_before_external_sort": 2**30,
 }

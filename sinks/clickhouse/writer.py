@@ -1,9 +1,9 @@
 """The writer: batches in, rows in ClickHouse out; concurrent batches share their INSERTs (group commit).
 
-Writing a batch again, whole or cut differently, changes nothing that shows: interactions and journeys are
-replaced by key and version, dead letters by their coordinates, and the ledger unites sets
-(docs/adr/0001-idempotent-writes.md). The ledger goes last, so that it never says "stored" of a row that is
-not.
+Writing a batch again, whole or cut differently, changes nothing that shows: interactions, journeys, findings
+and lights are replaced by key and version, changes of findings by their number, alerts by their instant,
+dead letters by their coordinates, and the ledger unites sets (docs/adr/0001-idempotent-writes.md). The
+ledger goes last, so that it never says "stored" of a row that is not.
 
 The writer neither retries nor drops. The caller writes the same batch again after a `SinkUnavailable`.
 """
@@ -17,6 +17,7 @@ from typing import Final
 from schemas.records import SinkBatch
 from sinks.clickhouse.client import ClickHouseTarget, InsertingClient, connect
 from sinks.clickhouse.errors import SinkRefused, SinkUnavailable, classify
+from sinks.clickhouse.finding_rows import alert_rows, finding_rows, history_rows, light_rows
 from sinks.clickhouse.ledger import ledger_rows
 from sinks.clickhouse.rows import Rows, dead_letter_rows, interaction_rows, journey_rows
 
@@ -149,16 +150,25 @@ def inserts(batches: Sequence[SinkBatch]) -> list[tuple[str, Rows]]:
     letters = [(letter, batch.incarnation) for batch in batches for letter in batch.dead_letters]
     journeys = [(journey, batch.version) for batch in batches for journey in batch.journeys]
     retracted = [(*names, batch.version) for batch in batches for names in batch.retracted]
+    changes = [(change, batch.version) for batch in batches for change in batch.findings]
+    lights = [(light, batch.fading, batch.version) for batch in batches for light in batch.lights]
+    alerts = [alert for batch in batches for alert in batch.alerts]
     return [
         ("dead_letters_raw", dead_letter_rows(letters)),
         ("interactions_raw", interaction_rows(placed)),
         ("journeys_raw", journey_rows(journeys, retracted)),
+        ("findings_history_raw", history_rows(changes)),
+        ("findings_raw", finding_rows(changes)),
+        ("lights_raw", light_rows(lights)),
+        ("alerts_raw", alert_rows(alerts)),
         ("ledger_raw", ledger_rows(batches)),
     ]
 
 
 def _weight(batch: SinkBatch) -> int:
-    return len(batch.interactions) + len(batch.received) + len(batch.dead_letters) + len(batch.journeys)
+    placed = len(batch.interactions) + len(batch.journeys)
+    detected = len(batch.findings) + len(batch.lights) + len(batch.alerts)
+    return placed + detected + len(batch.received) + len(batch.dead_letters)
 
 
 def _settle(done: "asyncio.Future[None]", error: BaseException | None) -> None:

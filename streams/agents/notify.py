@@ -24,6 +24,7 @@ from schemas.notices import Delivered, Notice, Outcome, Passing, Refused
 from schemas.records import DeadLetter
 from streams.agents.agenda import Agenda
 from streams.agents.lanes import Batch, Fenced, insist
+from streams.agents.summaries import joined
 from streams.agents.tellers import Place, Teller
 from streams.core.alerting.acknowledge import acknowledge
 from streams.core.alerting.book import Decided, decode_book, head_of
@@ -31,6 +32,7 @@ from streams.core.alerting.decide import decide
 from streams.core.alerting.flood import Gate
 from streams.core.alerting.outbox import (
     Receipt,
+    Sending,
     Waiting,
     delivered,
     refused,
@@ -112,6 +114,7 @@ class Notify:
         dead_letters_topic: str,
         clock: Callable[[], Micros] = lambda: time.time_ns() // 1000,
         first_pause: float = 0.5,
+        summary_patience: float = 2.0,
     ) -> None:
         self._app = app
         self._policy = policy
@@ -125,6 +128,8 @@ class Notify:
         self._dead_letters_topic = dead_letters_topic
         self._clock = clock
         self._first_pause = first_pause
+        self._summary_patience = summary_patience
+        self._summaries: set[tuple[str, str]] = set()
         self._partitions: dict[int, PartitionBooks] = {}
         self._tellers: dict[str, Teller] = {}
 
@@ -274,13 +279,54 @@ class Notify:
         item = sending(book, Waiting(place.finding_id, name))
         if item is None:
             return None
-        try:
-            outcome = await destination.send(item.notice, self._clock())
-        except Exception as error:  # one notice that cannot be said must not silence all others
-            log.exception("unforeseen error while telling %s", name)
-            outcome = Refused(f"unforeseen {type(error).__name__}: see the worker's log")
+        if book.flood is not None:
+            return await self._tell_summary(name, destination, place)
+        outcome = await _attempt(name, destination, item.notice, self._clock())
         await self._settle(place, item.receipt, outcome)
         return outcome
+
+    async def _tell_summary(self, name: str, destination: Destination, place: Place) -> Outcome | None:
+        """Say once what all partitions of this worker have to say of one flood, shortly after the first of them."""
+        group = (name, place.finding_id)
+        if group in self._summaries:
+            return None  # whoever is at it takes this part along, or up again
+        self._summaries.add(group)
+        try:
+            await asyncio.sleep(self._summary_patience)
+            parts = self._summary_parts(name, place)
+            if not parts:
+                return None
+            kind = parts[0][1].receipt.kind
+            parts = [part for part in parts if part[1].receipt.kind == kind]
+            if kind == "calmed" and self._floods_elsewhere(name, place, len(parts)):
+                outcome: Outcome = Delivered()  # calm here, not everywhere: the incident stays
+            else:
+                notice = joined([item.notice for _, item in parts])
+                outcome = await _attempt(name, destination, notice, self._clock())
+            for where, item in parts:
+                await self._settle(where, item.receipt, outcome)
+            return outcome
+        finally:
+            self._summaries.discard(group)
+            for where, item in self._summary_parts(name, place):
+                self._take_up(where.partition, where.key, [Waiting(item.receipt.finding_id, name)])
+
+    def _summary_parts(self, name: str, place: Place) -> list[tuple[Place, Sending]]:
+        """What waits to be said of a flood, in the partitions that are ours; the asking one's first."""
+        numbers = sorted(self._partitions, key=lambda number: (number != place.partition, number))
+        found = []
+        for number in numbers:
+            partition = self._partitions[number]
+            item = sending(decode_book(partition.books.get(place.key)), Waiting(place.finding_id, name))
+            if item is not None and self._is_ours(partition):
+                found.append((place._replace(partition=number), item))
+        return found
+
+    def _floods_elsewhere(self, name: str, place: Place, calm: int) -> bool:
+        """Whether more partitions have told of a flood than have become calm."""
+        books = (decode_book(partition.books.get(place.key)) for partition in self._partitions.values())
+        records = [record for book in books if (record := book.record(place.finding_id)) is not None]
+        return sum(record.thread(name).knows is not None for record in records) > calm
 
     async def _settle(self, place: Place, receipt: Receipt, outcome: Outcome) -> None:
         """Keep what came of an attempt, under whichever lease the partition is ours by then."""
@@ -333,6 +379,15 @@ class Notify:
             batch,
             "dead letters topic",
         )
+
+
+async def _attempt(name: str, destination: Destination, notice: Notice, now: Micros) -> Outcome:
+    """Say it once. A fault of a destination fails that notice only: one must not silence all others."""
+    try:
+        return await destination.send(notice, now)
+    except Exception as error:
+        log.exception("unforeseen error while telling %s", name)
+        return Refused(f"unforeseen {type(error).__name__}: see the worker's log")
 
 
 def _dead_letter(record: ConsumerRecord, error: Exception, stage: str, now: Micros) -> DeadLetter:

@@ -122,7 +122,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
         return {
             tp: at
             for tp, at in ends.items()
-            if not self._in_flight[tp] and self.fetched.get(tp) == self._delivered.get(tp)
+            if not self._in_flight[tp] and self.fetched.get(tp, -1) <= self._delivered.get(tp, -1)
         }
 
     def fetched_at(self) -> int | None:
@@ -182,8 +182,9 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
             self._read_offset[tp] = self._delivered[tp] = message.offset
 
     def _take_in_flight(self, tp: TP, offset: int, size: int) -> None:
+        # At the end of a recovery Faust resumes the partitions and then seeks: what was fetched in between comes again.
+        self._in_flight[tp] += size - self._batch_sizes.get((tp, offset), 0)
         self._batch_sizes[tp, offset] = size
-        self._in_flight[tp] += size
         if self._in_flight[tp] >= IN_FLIGHT_RECORDS:
             self.on_buffer_full(tp)
 

@@ -36,7 +36,7 @@ from tests.alert_builders import (
     over,
     policy,
 )
-from tests.receivers import Received, Receiver, receiving
+from tests.receivers import Received, receiving
 
 TOPIC = "touchline.alerts"
 SECRET = "whsec_" + "QUFB" * 10
@@ -57,8 +57,14 @@ class Broker:
         return self._acknowledged()
 
     async def send(
-        self, topic: str, value: bytes | None, *, key: bytes | None, partition: int, headers: Any
-    ) -> Any:  # noqa: ARG002
+        self,
+        topic: str,
+        value: bytes | None,
+        *,
+        key: bytes | None,
+        partition: int,
+        headers: Any,  # noqa: ARG002
+    ) -> Any:
         self.sent.append((topic, partition, key, value))
         return self._acknowledged()
 
@@ -125,6 +131,7 @@ class Worker:
             dead_letters_topic="touchline.dead-letters",
             clock=lambda: self.now,
             first_pause=0.02,
+            summary_patience=0.05,
         )
 
     async def take(self, *records: AlertRecord | bytes, partition: int = 0) -> None:
@@ -200,7 +207,7 @@ async def test_alertmanager_gets_the_alert_its_repetition_and_its_end() -> None:
         worker = Worker(rules, {"am": Alertmanager("am", poster, receiver.url + "/", HOUR)})
         async with working(worker):
             await worker.take(alert())
-            await worker.until_stored("delivered")
+            await _until_told(worker)
             worker.now = START + 15 * MINUTE
             await worker.notify.tick()
             await receiver.until(lambda items: len(items) == 2)
@@ -308,7 +315,7 @@ async def test_a_limit_is_kept_for_as_long_as_the_destination_asks() -> None:
         worker = Worker(all_to("pager"), {"pager": PagerDuty("pager", poster, "R0", pager.url)})
         async with working(worker):
             await worker.take(alert("f1"))
-            await pager.until(lambda items: len(items) == 1)
+            await _until_failing(worker, "pager", 1)
             await worker.take(alert("f2"))
             await worker.until_stored("delivered", 2)
     assert min(times[1:]) - times[0] >= 1.0
@@ -322,7 +329,6 @@ async def test_a_stalled_attempt_may_have_arrived_so_the_end_is_told_too() -> No
             await worker.take(alert())
             await _until_failing(worker, "pager", 1)
             pager.stalled = False
-            worker.group.rebalancing = False
             await worker.take(over(state="withdrawn"))
             await worker.until_stored("delivered")
     assert actions(pager.received)[-1] == ("resolve", "touchline:f1")
@@ -452,6 +458,30 @@ async def test_what_waits_for_a_destination_that_is_configured_no_more_has_faile
     assert "configured no more" in row.reason
 
 
+async def test_a_flood_in_several_partitions_is_one_summary_with_all_counts_and_one_end() -> None:
+    rules = all_to("pager", flood_limit=1, flood_window=5 * MINUTE)
+    async with receiving() as pager, posting() as poster:
+        worker = Worker(rules, {"pager": PagerDuty("pager", poster, "R0", pager.url)})
+        async with working(worker):
+            for partition, count in ((0, 3), (1, 5)):
+                names = [f"f{partition}.{number}" for number in range(count)]
+                await worker.take(
+                    *[alert(name, customer=f"crm:{name}") for name in names], partition=partition
+                )
+            await _until_told(worker)
+            worker.now = START + 5 * MINUTE
+            await worker.notify.tick()
+            await pager.until(lambda items: len(items) == 3)
+            await _until_told(worker)
+            worker.now = START + 10 * MINUTE
+            await worker.notify.tick()
+            await pager.until(lambda items: len(items) == 4)
+            await _until_told(worker)
+    key = "touchline:flood:overcharge:major"
+    assert actions(pager.received)[2:] == [("trigger", key), ("resolve", key)]
+    assert "6 more findings" in pager.received[2].json["payload"]["custom_details"]["why"]
+
+
 class _Broken:
     async def send(self, *_: object) -> Any:
         return 1 // 0
@@ -474,6 +504,13 @@ class _Slow:
 
     async def close(self) -> None:
         """Nothing."""
+
+
+async def _until_told(worker: Worker) -> None:
+    deadline = time.monotonic() + 15.0
+    while sum(worker.notify.backlog().values()):
+        assert time.monotonic() < deadline, worker.notify.backlog()
+        await asyncio.sleep(0.005)
 
 
 async def _until_failing(worker: Worker, name: str, attempts: int) -> None:

@@ -111,7 +111,7 @@ def run(steps: list[Step], desk: Desk, told: Told, *, unsure: bool = True) -> It
 
 
 @given(STEPS)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_when_all_is_over_and_told_nobody_believes_that_something_stands(steps: list[Step]) -> None:
     desk, told = Desk(rules()), Told()
     for _ in run(steps, desk, told):
@@ -138,7 +138,7 @@ def test_without_attempts_of_unknown_end_nobody_hears_the_end_of_what_was_not_to
 
 
 @given(STEPS)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_neither_cool_down_nor_deduplication_hides_what_is_more_severe(steps: list[Step]) -> None:
     desk, told = Desk(rules()), Told()
     worst: dict[str, Severity | None] = {}
@@ -179,7 +179,7 @@ def woken(desk: Desk, key: bytes, now: Micros) -> bytes | None:
 
 
 @given(st.lists(st.sampled_from(SEVERITIES), max_size=60), st.integers(1, 5))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_a_flood_loses_no_count(severities: list[Severity], limit: int) -> None:
     desk = Desk(rules(flood_limit=limit, cool_down=0))
     for number, severity in enumerate(severities):

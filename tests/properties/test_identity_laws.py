@@ -1,30 +1,35 @@
 """Laws of identity: whatever order links come in, the same customers; and what those customers may never be."""
 
 from collections.abc import Iterable, Sequence
-from itertools import combinations
 from random import Random
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas.identifiers import Identifiers
-from schemas.interaction import DAY
+from schemas.interaction import DAY, Interaction
 from schemas.links import (
     Link,
     Name,
     Record,
     Statement,
-    decode_record,
-    encode_record,
-    is_strong,
     order_of,
-    record_key,
 )
 from streams.core.identification.index import IdentityIndex
 from streams.core.identification.policy import IdentityPolicy
+from streams.core.policy import JourneyPolicy
+from tests.properties.identity_protocol import World, known_from_the_start
 
 STRONG = ("crm:A", "crm:B", "crm:C", "contract:K", "contract:L", "loyalty:M")
-WEAK = ("phone:+1", "phone:+2", "phone:+3", "email:a@x.bg", "email:b@x.bg", "device:d1", "device:d2", "device:d3")
+WEAK = (
+    "phone:+1",
+    "phone:+2",
+    "phone:+3",
+    "email:a@x.bg",
+    "email:b@x.bg",
+    "device:d1",
+    "device:d2",
+    "device:d3",
+)
 POLICIES = (
     IdentityPolicy(),
     IdentityPolicy(
@@ -36,7 +41,9 @@ POLICIES = (
 )
 
 names = st.sampled_from(STRONG + WEAK)
-pairs = st.lists(names, min_size=2, max_size=2, unique=True).map(lambda pair: tuple(sorted(pair, key=order_of)))
+pairs = st.lists(names, min_size=2, max_size=2, unique=True).map(
+    lambda pair: tuple(sorted(pair, key=order_of))
+)
 links = st.builds(
     lambda pair, at, evidence: Link(*pair, at * DAY // 4, at * DAY // 4 // DAY * DAY, evidence),
     pairs,
@@ -89,3 +96,68 @@ def test_any_order_any_repetition_any_batching_gives_what_all_at_once_gives(
         assert all(tuple(followed[name] or ()) == after[name] for name in changed)
         before = after
     assert before == customers(whole)
+
+
+JOURNEYS = JourneyPolicy(gap=DAY, horizon=400 * DAY, max_interactions=1_000)
+VALUES = {name: name.partition(":") for name in STRONG + WEAK}
+FIELDS = {"crm": "crm_id"}
+
+events = st.builds(
+    lambda number, revision, at, told, odd: Interaction(
+        "web",
+        str(number),
+        revision,
+        "phone",
+        "call",
+        20_000 * DAY + at * DAY // 2,
+        direction="inbound",
+        unnormalised=("phone",) if odd else (),
+        **{FIELDS.get(kind, kind): value for kind, _, value in map(VALUES.__getitem__, told)},
+    ),
+    st.integers(0, 7),
+    st.integers(0, 2),
+    st.integers(0, 12),
+    st.lists(names, max_size=3),
+    st.sampled_from([False] * 9 + [True]),
+)
+
+
+@settings(max_examples=250, deadline=None)
+@given(
+    st.lists(events, max_size=14, unique_by=lambda one: (one.id, one.revision)),
+    st.lists(statements, max_size=5),
+    st.sampled_from(POLICIES),
+    st.sampled_from([0.0, 0.0, 0.05, 0.2]),
+    st.randoms(use_true_random=False),
+)
+def test_any_run_ends_in_the_tables_of_one_that_knew_the_links_from_the_start(
+    told: list[Interaction], facts: list[Statement], policy: IdentityPolicy, deaths: float, rng: Random
+) -> None:
+    world = World(policy, JOURNEYS, rng)
+    world.deaths = deaths
+    incoming: list[Interaction | Statement] = [*told, *rng.sample(told, len(told) // 3), *facts]
+    rng.shuffle(incoming)
+    while incoming:
+        match rng.choice(("event", "event", "read", "corrections", "work", "work", "kill", "assign")):
+            case "event":
+                one = incoming.pop()
+                if isinstance(one, Statement):
+                    world.links.append(one)
+                else:
+                    world.identify(rng.choice(world.workers), [one])
+            case "read":
+                worker = rng.choice(world.workers)
+                world.read(worker, rng.randint(worker.links_seen, len(world.links)))
+            case "corrections":
+                worker = rng.choice(world.workers)
+                world.read_corrections(worker, rng.randint(worker.corrections_seen, len(world.corrections)))
+            case "work":
+                world.work(rng.randrange(len(world.partitions)), rng.choice((1, 2, 5)))
+            case "kill" if rng.random() < deaths:
+                world.kill(rng.choice(world.workers))
+            case "assign" if rng.random() < 0.3:
+                world.assign(rng.randrange(len(world.partitions)))
+            case _:
+                pass
+    world.settle()
+    assert world.tables.shown() == known_from_the_start(policy, JOURNEYS, world.links, told).shown()

@@ -1,5 +1,6 @@
 """Many within a time: where windows are full, which of them are one, and how few must go to empty them."""
 
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from typing import NamedTuple
@@ -50,19 +51,26 @@ def bursts(
 ) -> list[Burst]:
     """Join full windows that share a member; a burst grows until a horizon after it was completed.
 
-    Windows that end at `done_until` or earlier belong to findings that are final. `counts` may refuse a full
-    window.
+    A member counts in one burst only: after the horizon counting begins anew. Members at `done_until` or earlier
+    belong to findings that are final. `counts` may refuse a full window.
     """
     found: list[Burst] = []
-    for first, last in full_windows(times, labels, at_least, within):
-        if (done_until is not None and times[last] <= done_until) or (counts and not counts(first, last)):
-            continue
-        if found:
-            current = found[-1]
-            if first <= current.last and times[last] <= times[current.completed] + horizon:
-                found[-1] = current._replace(last=last)
+    start: int | None = 0 if done_until is None else bisect_right(times, done_until)
+    while start is not None:
+        begin, start = start, None
+        rest = labels[begin:] if labels is not None else None
+        for first, last in full_windows(times[begin:] if begin else times, rest, at_least, within):
+            window = Burst(begin + first, begin + last, begin + last)
+            if counts is not None and not counts(window.first, window.last):
                 continue
-        found.append(Burst(first, last, last))
+            current = found[-1] if found else None
+            if current is None or window.first > current.last:
+                found.append(window)
+            elif times[window.last] <= times[current.completed] + horizon:
+                found[-1] = current._replace(last=window.last)
+            else:
+                start = current.last + 1
+                break
     return found
 
 

@@ -6,10 +6,11 @@ from streams.core.detection.line import Line
 
 
 def references(line: Line, anchors: Sequence[int], names: int, fields: Sequence[str]) -> dict[int, int]:
-    """For each anchor that is named in one of the fields, the earliest interaction that names it. `names` marks those
-    that have one of the fields.
+    """For each anchor that is named in one of the fields, the earliest interaction that names it, not earlier than
+    the anchor itself. `names` marks those that have one of the fields.
 
-    A reference means the anchor of its own source; where that source has none of this id, every anchor that has it.
+    A reference means the anchor of its own source; where that source has none of this id, every anchor that has
+    it.
     """
     of_source: dict[tuple[str, str], int] = {}
     of_any: dict[str, list[int]] = {}
@@ -26,5 +27,6 @@ def references(line: Line, anchors: Sequence[int], names: int, fields: Sequence[
                 continue
             same = of_source.get((interaction.source, name))
             for anchor in of_any.get(name, ()) if same is None else (same,):
-                found.setdefault(anchor, index)
+                if line.at[index] >= line.at[anchor]:
+                    found.setdefault(anchor, index)
     return found

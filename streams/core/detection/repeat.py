@@ -18,9 +18,10 @@ class Repeat:
     """A burst of `at_least` interactions that fulfil `where` and share a key value, `within` from first to last.
 
     Windows that share a contact are one finding, anchored at its first contact; it grows until a horizon
-    after it was raised. `distinct` counts different values in place of interactions. `per` are the
-    prefixes of the keys to count by (`case:`), most telling first: of two findings, one with its evidence
-    within the other's is dropped, and of two with equal evidence the one whose key comes later.
+    after it was raised, and counting begins anew behind it. `distinct` counts different values in place of
+    interactions. `per` are the prefixes of the keys to count by (`case:`), most telling first: of two findings, one
+    with its evidence within the other's is dropped, and of two with equal evidence the one whose key comes later; the one that
+    stays tells the other's key too.
     """
 
     where: int
@@ -103,21 +104,21 @@ class Repeat:
             kind = draft.counted.partition(":")[0] + ":"
             return self.per.index(kind), draft.counted
 
-        members = {
-            id(draft): frozenset(i for i in draft.evidence if line.at[i] <= draft.extends_to)
-            for draft in drafts
-        }
+        ranked = [(frozenset(i for i in one.evidence if line.at[i] <= one.extends_to), one) for one in drafts]
+        ranked.sort(key=lambda pair: (-len(pair[0]), rank(pair[1])))
         settled = [frozenset(one.identity for one in finding.evidence) for finding in final]
-        kept: list[Draft] = []
-        for draft in sorted(drafts, key=lambda one: (-len(members[id(one)]), rank(one))):
-            mine = members[id(draft)]
-            if any(mine <= members[id(other)] for other in kept):
-                continue
+        kept: list[tuple[frozenset[int], Draft]] = []
+        for mine, draft in ranked:
             told: frozenset[Identity] = frozenset(map(line.identity, mine)) if settled else frozenset()
             if any(told <= theirs for theirs in settled):
                 continue
-            kept.append(draft)
-        return kept
+            for place, (theirs, other) in enumerate(kept):
+                if mine <= theirs:
+                    kept[place] = theirs, other._replace(subjects=(*other.subjects, draft.counted))
+                    break
+            else:
+                kept.append((mine, draft))
+        return [draft for _, draft in kept]
 
 
 def _facts(key: str, contacts: int, labels: Sequence[Hashable] | None, span: Micros) -> dict[str, str]:

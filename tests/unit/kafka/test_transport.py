@@ -118,6 +118,27 @@ async def test_room_is_given_back_once(desk: Desk) -> None:
     assert desk.consumer._in_flight[RAW] == 1
 
 
+async def test_records_that_are_fetched_again_take_no_more_room(desk: Desk) -> None:
+    # Faust resumes the partitions at the end of a recovery and seeks only then.
+    consumer = desk.consumer
+    consumer._thread = Thread({RAW: 123})  # type: ignore[assignment]
+    await desk.deliver(0, 1, 2)
+    await desk.deliver(0, 1, 2)
+    consumer.release(RAW, 2)
+    consumer.release(RAW, 2)
+    assert consumer._in_flight[RAW] == 0
+    assert await consumer.read_ends() == {RAW: 123}
+
+
+async def test_an_end_is_found_again_after_a_seek_in_the_middle_of_a_delivery(desk: Desk) -> None:
+    consumer = desk.consumer
+    consumer._thread = Thread({RAW: 123})  # type: ignore[assignment]
+    await desk.deliver(0, 1, 2)
+    consumer.fetched.clear()
+    consumer.release(RAW, 2)
+    assert await consumer.read_ends() == {RAW: 123}
+
+
 async def test_a_changelog_takes_no_room(desk: Desk) -> None:
     await desk.deliver(*range(10), tp=CHANGELOG)
     assert desk.consumer._in_flight[CHANGELOG] == 0

@@ -1,0 +1,130 @@
+"""(d) The whole pipeline, observed from outside: one worker as `touchline worker` runs it, its backlog published first.
+
+Its clock runs from the moment at which the worker says it is ready until the last row of the backlog stands in
+ClickHouse (the database's own `inserted_at`), the ledger balanced.
+"""
+
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import psutil
+
+from bench.pinned import command
+from bench.roads.stopwatch import Reading
+from bench.servers import PARTITIONS, Arena
+from schemas.topics import RAW
+from sinks.clickhouse.client import InsertingClient, connect
+from sinks.embedded.processes import Child, ready_line
+from streams.commands.reconcile import read_balance
+from streams.kafka.event_publisher import EventPublisher
+from streams.settings import Settings, load_settings
+from streams.simulation.mess import SimulatedEvent
+from streams.simulation.simulation import Simulation
+
+SAMPLE_SECONDS: Final = 0.1
+LOOK_SECONDS: Final = 1.0
+PATIENCE_SECONDS: Final = 180.0
+
+
+class PipelineLoad(NamedTuple):
+    """Simulated events, made before any clock runs."""
+
+    events: Sequence[SimulatedEvent]
+    customers: int
+
+
+class PipelineStuck(Exception):
+    """The backlog did not arrive. The message has the worker's last words."""
+
+
+def simulate(events: int) -> PipelineLoad:
+    """About so many events: a month of a company, all channels, with late, repeated and broken ones."""
+    simulation = Simulation.sized(1, events, datetime.now(UTC) - timedelta(minutes=10))
+    return PipelineLoad(tuple(simulation.events()), simulation.customers)
+
+
+def pipeline_settings(arena: Arena, name: str, home: Path, rules: Path | None) -> tuple[Settings, dict[str, str]]:
+    """Settings of a pipeline of its own on the arena, and the environment that gives them to a worker."""
+    environment = {
+        "TOUCHLINE_HOME": str(home),
+        "TOUCHLINE_KAFKA__BOOTSTRAP": arena.bootstrap,
+        "TOUCHLINE_KAFKA__PREFIX": f"{name}.",
+        "TOUCHLINE_KAFKA__GROUP": name,
+        "TOUCHLINE_KAFKA__PARTITIONS": str(PARTITIONS),
+        "TOUCHLINE_CLICKHOUSE__URL": arena.native_url,
+        "TOUCHLINE_CLICKHOUSE__DATABASE": name.replace("-", "_"),
+    }
+    if rules is not None:
+        environment["TOUCHLINE_RULES__DIRECTORY"] = str(rules)
+    return load_settings(environment, home / "touchline.toml"), environment
+
+
+def run_pipeline(arena: Arena, load: PipelineLoad, name: str, *, rules: bool) -> Reading:
+    """Publish the load, then let one worker take it in. Without `rules` its folder of rules is empty.
+
+    Raises `PipelineStuck`.
+    """
+    with tempfile.TemporaryDirectory(prefix="touchline-bench-") as scratch:
+        home = Path(scratch)
+        empty = home / "no-rules"
+        empty.mkdir()
+        settings, environment = pipeline_settings(arena, name, home, None if rules else empty)
+        reached = arena.prepare_pipeline(settings)
+        published = EventPublisher(
+            arena.bootstrap, lambda channel: RAW[channel].full_name(settings.kafka.prefix)
+        ).run(load.events)
+        worker = Child(
+            "worker",
+            command(arena.core, [sys.executable, "-m", "streams.cli", "worker"]),
+            home / "worker.log",
+            ready=ready_line,
+            ready_timeout=60,
+            environment=environment,
+        )
+        client = connect(reached.clickhouse)
+        try:
+            worker.start()
+            return _observe(worker, client, published)
+        finally:
+            worker.stop()
+            client.execute(f"DROP DATABASE {settings.clickhouse.database}")
+            client.disconnect()
+
+
+def _observe(worker: Child, client: InsertingClient, published: int) -> Reading:
+    process = psutil.Process(worker.pid)
+    begun, cpu_begun = time.time(), _cpu(process)
+    samples: list[tuple[float, float]] = []
+    while not _arrived(client, published):
+        look_at = time.monotonic() + LOOK_SECONDS
+        while time.monotonic() < look_at:
+            time.sleep(SAMPLE_SECONDS)
+            samples.append((time.time(), _cpu(process)))
+        if not worker.running or time.time() - begun > PATIENCE_SECONDS:
+            raise PipelineStuck(f"{published} events published; {worker.account()}")
+    ended = _last_row_at(client)
+    cpu = next((cpu for at, cpu in samples if at >= ended), samples[-1][1])
+    return Reading(published, ended - begun, cpu - cpu_begun)
+
+
+def _arrived(client: InsertingClient, published: int) -> bool:
+    balance = read_balance(client)
+    return balance.balanced and balance.total("received") >= published
+
+
+def _last_row_at(client: InsertingClient) -> float:
+    (row,) = client.execute(
+        "SELECT greatest((SELECT max(inserted_at) FROM interactions_raw), (SELECT max(inserted_at) FROM journeys_raw))"
+    )
+    moment: datetime = row[0]
+    return moment.replace(tzinfo=UTC).timestamp()
+
+
+def _cpu(process: psutil.Process) -> float:
+    times = process.cpu_times()
+    return float(times.user + times.system)

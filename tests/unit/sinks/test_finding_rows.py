@@ -1,0 +1,159 @@
+"""Findings, lights and alerts as columns."""
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from schemas.alerts import AlertRow
+from schemas.findings import (
+    ChannelLight,
+    Contribution,
+    Evidence,
+    Finding,
+    FindingChange,
+    Identity,
+    Light,
+)
+from schemas.interaction import DAY
+from schemas.records import Fading
+from sinks.clickhouse.finding_rows import (
+    ALERT_COLUMNS,
+    alert_rows,
+    finding_rows,
+    history_rows,
+    light_rows,
+)
+from sinks.clickhouse.rows import Rows
+
+ANN = "crm:ann"
+FADING = Fading(14 * DAY, 2_250, 6_750)
+
+EVIDENCE = (
+    Evidence("telephony", "c1", "touchline.phone", 3, 7, 100, "phone", {"transfers": "2"}),
+    Evidence("web", "f1", "touchline.online", 1, 9, 200, "online"),
+)
+FINDING = Finding(
+    "f1", "passed_around", "v1", "transfers", ANN, "minor", 1.0, "phone", "open", 150, None,
+    Identity("telephony", "c1"), EVIDENCE, (Identity("telephony", "c1"),), "Passed on twice.", "Call back.",
+    ("case:1",), 200,
+)  # fmt: skip
+
+
+class Weighed(Contribution, frozen=True, array_like=True, gc=False):
+    """A contribution that says what it weighed."""
+
+    weight: float = 0.0
+
+
+def change(kind: Any = "raised", at: int = 150, **more: Any) -> FindingChange:
+    return FindingChange(kind, msgspec.structs.replace(FINDING, **more), at, "completed")
+
+
+def line(points: int, raised_at: int = 0, finding_id: str = "f1") -> Contribution:
+    return Contribution(finding_id, "reopened", "email", "major", raised_at, points, "Again.")
+
+
+def light(*lines: Contribution, at: int = 0) -> Light:
+    part = ChannelLight("email", 3_000, "yellow")
+    return Light(ANN, at, sum(one.points for one in lines), "red", (part,) if lines else (), lines, None)
+
+
+def records(rows: Rows) -> list[dict[str, Any]]:
+    """Rows as dicts, by column name."""
+    return [
+        dict(zip(rows.names, row, strict=True)) for block in rows.blocks for row in zip(*block, strict=True)
+    ]
+
+
+def test_every_field_of_a_finding_has_its_column() -> None:
+    (row,) = records(finding_rows([(change(), 7)]))
+    for name in set(Finding.__struct_fields__) - {"case", "anchor", "evidence", "counterfactual"}:
+        assert row.pop(name) == getattr(FINDING, name), name
+    for name in Evidence.__struct_fields__:
+        assert row.pop(f"evidence.{name}") == tuple(getattr(item, name) for item in EVIDENCE), name
+    assert row == {
+        "rule_case": "transfers",
+        "anchor_source": "telephony",
+        "anchor_id": "c1",
+        "counterfactual.source": ("telephony",),
+        "counterfactual.id": ("c1",),
+        "sequence": 0,
+        "changed_at": 150,
+        "version": 7,
+        "is_deleted": 0,
+    }
+
+
+def test_a_finding_without_evidence_has_empty_arrays_and_an_unsaid_end_is_null() -> None:
+    (row,) = records(finding_rows([(change(evidence=(), counterfactual=(), extends_to=0), 7)]))
+    assert {row[name] for name in row if "." in name} == {()}
+    assert row["extends_to"] is None
+
+
+def test_of_several_changes_in_one_version_the_last_is_how_a_finding_stands() -> None:
+    first, second = change(), change("resolved", 300, state="resolved", resolved_at=300)
+    other = change(finding_id="f2")
+    rows = records(finding_rows([(first, 7), (other, 7), (second, 7), (first, 9)]))
+    assert [(row["finding_id"], row["state"], row["version"]) for row in rows] == [
+        ("f1", "resolved", 7),
+        ("f2", "open", 7),
+        ("f1", "open", 9),
+    ]
+
+
+@pytest.mark.parametrize("state", ["open", "resolved", "settled", "withdrawn"])
+def test_only_a_withdrawal_is_a_deletion(state: str) -> None:
+    (row,) = records(finding_rows([(change(state=state), 7)]))
+    assert row["is_deleted"] == (state == "withdrawn")
+
+
+def test_the_history_keeps_every_change_with_its_number_reason_and_cause() -> None:
+    numbered = FindingChange("withdrawn", FINDING, 400, "arrived", Identity("mail", "m1"), 3)
+    rows = records(history_rows([(change(), 7), (numbered, 7)]))
+    told = ("kind", "at", "reason", "cause_source", "cause_id", "sequence", "version")
+    assert [tuple(row[name] for name in told) for row in rows] == [
+        ("raised", 150, "completed", None, None, 0, 7),
+        ("withdrawn", 400, "arrived", "mail", "m1", 3, 7),
+    ]
+
+
+def test_a_light_keeps_what_it_needs_to_fade() -> None:
+    (row,) = records(light_rows([(light(line(3_000), line(2_000, finding_id="f2")), FADING, 7)]))
+    assert (row["half_life"], row["yellow_until"], row["red_until"]) == FADING
+    assert row["contributions.finding_id"] == ("f1", "f2")
+    assert row["contributions.weight"] == (3.0, 2.0)
+    colours = [row[name] for name in row if name.startswith("colour")]
+    assert colours == ["red", "green", "yellow", "green", "green"]
+    assert row["is_deleted"] == 0
+
+
+def test_a_light_without_contributions_is_a_deletion_and_needs_no_fading() -> None:
+    (row,) = records(light_rows([(light(), None, 7)]))
+    assert (row["customer"], row["is_deleted"], row["version"]) == (ANN, 1, 7)
+
+
+def test_a_light_that_does_not_say_how_it_fades_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"SinkBatch\.fading"):
+        light_rows([(light(line(1)), None, 7)])
+
+
+@pytest.mark.parametrize(("half_lives", "left"), [(0, 3_000), (1, 1_500), (2, 750), (-1, 3_000)])
+def test_a_weight_that_is_not_said_is_grown_back(half_lives: int, left: int) -> None:
+    at = 20 * DAY
+    lit = light(line(left, raised_at=at - half_lives * FADING.half_life), at=at)
+    (row,) = records(light_rows([(lit, FADING, 7)]))
+    assert row["contributions.weight"] == (3.0,)
+
+
+def test_a_weight_that_is_said_is_kept_as_it_is() -> None:
+    said = Weighed("f1", "reopened", "email", "major", 0, 1, "Again.", weight=2.9)
+    (row,) = records(light_rows([(light(said, at=100 * DAY), FADING, 7)]))
+    assert row["contributions.weight"] == (2.9,)
+
+
+def test_an_alert_row_is_the_record() -> None:
+    alert = AlertRow("f1", ANN, "reopened", "major", "raised", "ops", "failed", "http: 500", 5, 9)
+    (block,) = alert_rows([alert]).blocks
+    assert [column[0] for column in block] == list(alert)
+    assert len(ALERT_COLUMNS) == len(block)

@@ -4,6 +4,7 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+PEERS := $(VENV)/peers/.installed
 DEMO_SECONDS ?= 60
 PYTEST := $(BIN)/python -m pytest
 
@@ -43,8 +44,14 @@ test: setup ## All tests that need no Java: unit, laws, golden, contracts, integ
 integration: setup ## The tests on the real Apache Kafka (Java 17+ and Maven)
 	$(PYTEST) -m java
 
-bench: setup ## Measure; writes docs/benchmarks.md
-	$(BIN)/python -m bench
+bench: setup $(PEERS) ## Measure the road and its peers (some minutes); writes docs/benchmarks.md
+	$(BIN)/touchline bench --write
+
+# Peers pin other versions of our libraries, so they live in an environment of their own.
+$(PEERS): pyproject.toml
+	$(PYTHON) -m venv $(VENV)/peers
+	$(BIN)/python -m pip --python $(VENV)/peers/bin/python install --quiet --disable-pip-version-check --group bench
+	@touch $(PEERS)
 
 documents: setup ## Write the generated documents anew
 	$(BIN)/python -m streams.settings_document

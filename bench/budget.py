@@ -10,26 +10,32 @@ import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 
 from aiokafka.producer.message_accumulator import BatchBuilder
 
+from bench.servers import Arena
 from schemas.codec import Rejected
 from schemas.interaction import Interaction, decode_interaction, encode_interaction, routing_key
 from schemas.records import Coordinates, SinkBatch
 from schemas.topics import partition_of
+from sinks.clickhouse.client import connect
+from sinks.clickhouse.migrate import migrate
 from sinks.clickhouse.native import encode_block
 from sinks.clickhouse.rows import Rows
 from sinks.clickhouse.writer import inserts
 from streams.app import build_decoder, journey_policy
+from streams.commands.servers import clickhouse_target
 from streams.core.batch import BatchResult, advance_batch
-from streams.settings import Settings
+from streams.settings import ClickHouseSettings, Settings
 from streams.simulation.mess import SimulatedEvent
 
 Columns = Mapping[str, Sequence[tuple[str, str]]]
 """Name and type of the columns of each storage table, in the order of its rows."""
 
 Item = tuple[bytes, bytes]
+
+T = TypeVar("T")
 
 STAGES: Final = (
     "identify: decode, validate, normalise, name the customer",
@@ -69,6 +75,25 @@ class Stopwatch:
             yield
         finally:
             self.seconds[stage] += time.process_time() - begun
+
+
+def table_columns(arena: Arena) -> Columns:
+    """The storage tables' columns, asked of a database that is made for this and dropped again."""
+    target = clickhouse_target(
+        Settings(clickhouse=ClickHouseSettings(database="bench_columns")), arena.native_url
+    )
+    migrate(target)
+    client = connect(target)
+    try:
+        columns: dict[str, list[tuple[str, str]]] = defaultdict(list)
+        for table, name, kind in client.execute(
+            "SELECT table, name, type FROM system.columns WHERE database = currentDatabase() ORDER BY position"
+        ):
+            columns[table].append((name, kind))
+        client.execute("DROP DATABASE bench_columns")
+    finally:
+        client.disconnect()
+    return columns
 
 
 def measure_budget(events: Sequence[SimulatedEvent], columns: Columns, settings: Settings) -> Budget:
@@ -152,7 +177,7 @@ def _journeys(
             states[key] = state
 
 
-def _sliced(items: Sequence, size: int) -> Iterator[Sequence]:
+def _sliced(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
     return (items[start : start + size] for start in range(0, len(items), size))
 
 

@@ -6,6 +6,7 @@ import sys
 import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -14,6 +15,7 @@ from bench.pinned import command
 from bench.pipeline import PipelineLoad, run_pipeline
 from bench.roads.stopwatch import Reading
 from bench.servers import Arena
+from schemas.vocabulary import Channel
 from streams.kafka.event_publisher import EventPublisher
 
 PEERS: Final = Path(sys.prefix) / "peers" / "bin" / "python"
@@ -69,7 +71,7 @@ class Contest:
         for size in sorted({one.records for one in self._contestants if one.module}):
             topic = _topic(size)
             self._arena.make_topic(topic)
-            EventPublisher(self._arena.bootstrap, lambda _, name=topic: name).run(count_events(size))
+            EventPublisher(self._arena.bootstrap, partial(_topic_of_any, topic)).run(count_events(size))
 
     def run(self, rounds: int, done: Callable[[Contestant, Reading], None]) -> None:
         """All contestants, `rounds` times in turn. Raises `ContestantFailed`."""
@@ -115,6 +117,10 @@ def _reading_of(one: Contestant, program: list[str]) -> Reading:
     if done.returncode or not lines:
         raise ContestantFailed(f"{one.name}: ended with status {done.returncode}\n{done.stderr[-2_000:]}")
     return Reading(**json.loads(lines[-1]))
+
+
+def _topic_of_any(topic: str, _channel: Channel) -> str:
+    return topic
 
 
 def _topic(records: int) -> str:

@@ -48,7 +48,9 @@ def simulate(events: int) -> PipelineLoad:
     return PipelineLoad(tuple(simulation.events()), simulation.customers)
 
 
-def pipeline_settings(arena: Arena, name: str, home: Path, rules: Path | None) -> tuple[Settings, dict[str, str]]:
+def pipeline_settings(
+    arena: Arena, name: str, home: Path, rules: Path | None
+) -> tuple[Settings, dict[str, str]]:
     """Settings of a pipeline of its own on the arena, and the environment that gives them to a worker."""
     environment = {
         "TOUCHLINE_HOME": str(home),

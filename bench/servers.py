@@ -42,7 +42,9 @@ class Arena:
             return
         config = {"cleanup.policy": "compact"} if compacted else {}
         with broker_admin(self.bootstrap) as admin:
-            admin.create_topics({name: {"num_partitions": PARTITIONS, "replication_factor": 1, "configs": config}})
+            admin.create_topics(
+                {name: {"num_partitions": PARTITIONS, "replication_factor": 1, "configs": config}}
+            )
             admin.wait_for_topics([name], timeout_ms=30_000)
 
     def prepare_pipeline(self, settings: Settings) -> Servers:

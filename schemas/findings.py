@@ -113,6 +113,8 @@ class Contribution(msgspec.Struct, frozen=True, array_like=True, gc=False):
     raised_at: Micros
     points: int
     sentence: str
+    weight: float = 0.0
+    """Points that it added at `raised_at`; halved every half-life they are `points` / 1000."""
 
 
 class ChannelLight(msgspec.Struct, frozen=True, array_like=True, gc=False):

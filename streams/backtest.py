@@ -136,7 +136,9 @@ class _Walk:
             traits=Traits(self._at, self._marks, self._keys),
             known=self._known,
         )
-        after = transition(self._known, detected, arrivals, now, rules, complete_from=complete_from)
+        after = transition(
+            self._known, detected, arrivals, now, rules, complete_from=complete_from, memory=rules.lookback
+        )
         self.due, self._known = after.next_due, after.known
         if len(self._line) >= LONG:
             self._cut(self._at[-1] - rules.lookback, detected.expects)

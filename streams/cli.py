@@ -1,15 +1,20 @@
 """The `touchline` command: an explicit list of subcommands, loaded when they are called.
 
-Exit status: 0 done, 1 it failed or the answer is no, 2 the command line or a setting is wrong, 130 Ctrl-C.
+Exit status: 0 done, 1 it failed or the answer is no, 2 the command line or a setting is wrong, 130 Ctrl-C,
+143 SIGTERM.
 Standard output carries results only (with `--json` exactly one JSON document); all else goes to standard
 error.
 """
 
 import importlib
 import logging
+import signal
 import sys
+import threading
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
 from typing import Final, NamedTuple
 
 import click
@@ -93,6 +98,12 @@ SECTIONS: Final[dict[str, tuple[Entry, ...]]] = {
             "streams.commands.doctor:doctor",
             "Check everything that has to be right, say what to do.",
             "touchline doctor",
+        ),
+        Entry(
+            "bench",
+            "streams.commands.bench:bench",
+            "Measure the road and its peers on one broker.",
+            "touchline bench --rounds 3",
         ),
     ),
 }
@@ -195,13 +206,35 @@ def cli(ctx: click.Context, debug: bool) -> None:
             logging.getLogger(library).setLevel(logging.CRITICAL)
 
 
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM before a command has a way of its own to stop: as Ctrl-C, so that what it started is stopped."""
+
+
+@contextmanager
+def _unwinding_on_sigterm() -> Iterator[None]:
+    """SIGTERM raises `_Terminated` in the block; without it the default ends the process at once."""
+
+    def on_signal(_number: int, _frame: FrameType | None) -> None:
+        raise _Terminated
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, on_signal)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 def run(args: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit status; whatever goes wrong is told on standard error."""
     debug = "--debug" in (sys.argv[1:] if args is None else args)
     try:
-        answer = cli.main(
-            args=args if args is None else list(args), prog_name="touchline", standalone_mode=False
-        )
+        with _unwinding_on_sigterm():
+            answer = cli.main(
+                args=args if args is None else list(args), prog_name="touchline", standalone_mode=False
+            )
     except NotAsExpected:
         return 1
     except click.exceptions.Exit as end:
@@ -210,8 +243,9 @@ def run(args: Sequence[str] | None = None) -> int:
         # click takes an EOFError for Ctrl-D at a prompt; here it is a database that went away.
         if isinstance(stop.__cause__, EOFError):
             return _tell(explain(stop.__cause__), debug)
-        click.echo("interrupted", err=True)
-        return 130
+        ended = isinstance(stop, _Terminated) or isinstance(stop.__cause__, _Terminated)
+        click.echo("terminated" if ended else "interrupted", err=True)
+        return 143 if ended else 130
     except click.ClickException as error:
         context = getattr(error, "ctx", None)
         command = context.command_path if context is not None else "touchline"

@@ -156,9 +156,9 @@ class Replay:
         for source in sources:
             for number, line in enumerate(source.file):
                 size += len(line)
-                value = line.strip()
-                if not value:
+                if not line.strip():
                     continue
+                value = line.rstrip(b"\r\n")
                 report.read += 1
                 received.append(Coordinates(source.name, 0, number))
                 result = self._decoder.decode(value, (), source.name, 0, number, None, clock)

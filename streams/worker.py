@@ -31,7 +31,8 @@ log = logging.getLogger(__name__)
 STOP_SECONDS: Final = 20.0
 """How long a worker may take to stop cleanly."""
 
-EPOCH_REFRESH_SECONDS: Final = 30.0
+EPOCH_REFRESH_SECONDS: Final = 5.0
+"""How long after a `replay` its rows may still win over newer ones of this worker."""
 
 GC_THRESHOLDS: Final = (100_000, 50, 100)
 """Allocations before a collection of the youngest, and collections before one of the older generations."""

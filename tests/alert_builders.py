@@ -104,7 +104,7 @@ class Desk:
             if isinstance(record, Alert):
                 done = decide(shelf.get(key), record, gate, self.now, self.policy)
             else:
-                done = acknowledge(shelf.get(key), record, self.now, self.policy)
+                done = acknowledge(shelf.get(key), record, gate, self.now, self.policy)
             shelf.put(key, done.book)
             self.rows += done.rows
         self.rows += gate.rows

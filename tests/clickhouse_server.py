@@ -12,6 +12,19 @@ from sinks.clickhouse.client import ClickHouseTarget, InsertingClient, connect
 
 START_SECONDS = 60
 
+WRITTEN = (
+    "interactions_raw",
+    "journeys_raw",
+    "dead_letters_raw",
+    "ledger_raw",
+    "epochs_raw",
+    "findings_raw",
+    "findings_history_raw",
+    "lights_raw",
+    "alerts_raw",
+)
+"""The tables that the pipeline writes."""
+
 
 class EmbeddedClickHouse:
     """One data directory; `start` may be called again after `kill` or `stop`, and keeps the port."""
@@ -90,7 +103,7 @@ class Database:
 
     def empty(self) -> None:
         """Remove every row that the pipeline has written."""
-        for table in ("interactions_raw", "journeys_raw", "dead_letters_raw", "ledger_raw", "epochs_raw"):
+        for table in WRITTEN:
             self._client.execute(f"TRUNCATE TABLE {table}")
 
     def drop(self) -> None:

@@ -17,7 +17,7 @@ from confluent_kafka import OFFSET_BEGINNING
 from bench.roads.stopwatch import Stopwatch, task
 
 
-class _Seen(StatelessSinkPartition[Any]):
+class _Seen(StatelessSinkPartition[Any]):  # type: ignore[misc]
     def __init__(self, watch: Stopwatch) -> None:
         self._watch = watch
 
@@ -27,11 +27,11 @@ class _Seen(StatelessSinkPartition[Any]):
             self._watch.stop()
 
 
-class _Sink(DynamicSink[Any]):
+class _Sink(DynamicSink[Any]):  # type: ignore[misc]
     def __init__(self, watch: Stopwatch) -> None:
         self._watch = watch
 
-    def build(self, step_id: str, worker_index: int, worker_count: int) -> _Seen:
+    def build(self, *_: object) -> _Seen:
         """The one partition of the one worker."""
         return _Seen(self._watch)
 
@@ -45,7 +45,9 @@ def main() -> None:
     source = KafkaSource([work.bootstrap], [work.topic], starting_offset=OFFSET_BEGINNING, batch_size=1_000)
     messages = op.input("events", flow, source)
     keyed = op.key_on(
-        "customer", op.map("decode", messages, lambda message: json.loads(message.value)), lambda e: e["customer"]
+        "customer",
+        op.map("decode", messages, lambda message: json.loads(message.value)),
+        lambda e: e["customer"],
     )
     counts = op.stateful_map("count", keyed, lambda state, _event: ((state or 0) + 1, state))
     op.output("seen", counts, _Sink(Stopwatch(work.records)))

@@ -21,7 +21,7 @@ def main() -> None:
         loglevel="WARNING",
     )
 
-    def count(event: dict[str, Any], state: State) -> None:
+    def count(_event: dict[str, Any], state: State) -> None:
         state.set("count", state.get("count", 0) + 1)
         if watch.saw(1):
             watch.stop()

@@ -11,7 +11,7 @@ from bench.roads.stopwatch import Stopwatch, Task, task
 PARTITIONS = 8
 
 
-class Event(faust.Record, serializer="json"):  # type: ignore[misc]
+class Event(faust.Record, serializer="json"):  # type: ignore[misc, call-arg]
     """The record that is counted."""
 
     customer: str

@@ -120,5 +120,6 @@ def classify(error: BaseException) -> SinkError:
 
 def _first_line(error: BaseException) -> str:
     message = str(getattr(error, "message", "") or error)
-    line = message.strip().splitlines()[0] if message.strip() else type(error).__name__
+    message = message.partition("Stack trace:")[0].strip()
+    line = message.splitlines()[0].rstrip(". ") if message else type(error).__name__
     return line.removeprefix("DB::Exception: ")[:500]

@@ -8,6 +8,8 @@ from collections.abc import Iterable, Sequence
 from math import exp2
 from typing import Any, Final
 
+from msgspec.structs import astuple
+
 from schemas.alerts import AlertRow
 from schemas.findings import Contribution, Evidence, Finding, FindingChange, Light
 from schemas.interaction import SECOND, Micros
@@ -115,10 +117,7 @@ def _snapshot(change: FindingChange) -> tuple[Any, ...]:
         finding.resolved_at,
         finding.extends_to or None,
         *finding.anchor,
-        *_parallel(
-            len(_EVIDENCE),
-            [tuple(getattr(item, name) for name in _EVIDENCE) for item in finding.evidence],
-        ),
+        *_parallel(len(_EVIDENCE), map(astuple, finding.evidence)),
         *_parallel(2, finding.counterfactual),
         finding.subjects,
         finding.sentence,

@@ -135,7 +135,9 @@ def _strings(values: Sequence[Any]) -> bytes:
         if text.isascii() and max(map(len, values), default=0) < len(_LENGTHS):
             return "".join([_LENGTHS[len(value)] + value for value in values]).encode()
         raws = list(map(str.encode, values))
-        return b"".join(chain.from_iterable(zip(map(_VARINTS.__getitem__, map(len, raws)), raws, strict=True)))
+        return b"".join(
+            chain.from_iterable(zip(map(_VARINTS.__getitem__, map(len, raws)), raws, strict=True))
+        )
     except (IndexError, TypeError):
         return b"".join(map(_string, values))  # a very long value, or bytes
 

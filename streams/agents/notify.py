@@ -201,7 +201,7 @@ class Notify:
                 key = alert_key(said)
                 book = shelf.get(key)
                 if isinstance(said, Acknowledgement):
-                    done = acknowledge(book, said, now, self._policy)
+                    done = acknowledge(book, said, gate, now, self._policy)
                 else:
                     done = decide(book, said, gate, now, self._policy)
             except (

@@ -8,7 +8,12 @@ anything else            a bug: exit 1, and a traceback with --debug
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Final, NamedTuple
+
+AUTHENTICATION_FAILED: Final = 516
+"""ClickHouse's code for a user or a password that it does not take."""
+
+CHECK_PASSWORD: Final = "check TOUCHLINE_CLICKHOUSE__USER and TOUCHLINE_CLICKHOUSE__PASSWORD"
 
 
 class CommandFailed(Exception):
@@ -68,6 +73,8 @@ def _database(error: BaseException) -> Failure | None:
         )
     if getattr(error, "code", None) in (60, 81):  # UNKNOWN_TABLE, UNKNOWN_DATABASE
         return Failure(first_line(str(getattr(error, "message", error))), "run `touchline migrate` first", 1)
+    if getattr(error, "code", None) == AUTHENTICATION_FAILED:
+        return Failure(first_line(str(getattr(error, "message", error))), CHECK_PASSWORD, 1)
     return Failure(first_line(str(getattr(error, "message", error))), "", 1)
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import urlencode, urlsplit
 
-from streams.commands.failures import CommandFailed
+from streams.commands.failures import AUTHENTICATION_FAILED, CHECK_PASSWORD, CommandFailed
 
 CHUNK: Final = 64 * 1024
 CONNECT_SECONDS: Final = 10.0
@@ -55,7 +55,9 @@ def answer(target: HttpTarget, sql: str, settings: Mapping[str, str]) -> Iterato
                 "set TOUCHLINE_CLICKHOUSE__HTTP_URL to its HTTP address, or run `touchline doctor`",
             ) from None
         if response.status != http.client.OK:
-            raise CommandFailed(message(response.read()))
+            reason = message(response.read())
+            refused = f"Code: {AUTHENTICATION_FAILED}." in reason
+            raise CommandFailed(reason, CHECK_PASSWORD if refused else "")
         yield from _chunks(response)
 
 

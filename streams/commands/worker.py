@@ -5,7 +5,7 @@ import click
 from streams.commands.failures import CommandFailed, NotAsExpected
 from streams.commands.options import print_json
 from streams.commands.servers import locate
-from streams.settings import load_settings
+from streams.settings import KafkaSettings, load_settings
 
 
 @click.command()
@@ -33,6 +33,7 @@ def worker(ctx: click.Context) -> None:
             f"no {missing} is configured and none runs in {settings.home}",
             "run `touchline up`, or set TOUCHLINE_KAFKA__BOOTSTRAP and TOUCHLINE_CLICKHOUSE__URL",
         )
+    _refuse_other_topics(found.bootstrap, settings.kafka)
     try:
         status = run_worker(settings, found.bootstrap, found.clickhouse, lambda: print_json({"ready": True}))
     except NotMigrated as error:
@@ -40,3 +41,25 @@ def worker(ctx: click.Context) -> None:
     if status == 1:
         raise NotAsExpected
     ctx.exit(status)
+
+
+def _refuse_other_topics(bootstrap: str, settings: KafkaSettings) -> None:
+    """Raise `CommandFailed` where topics are missing or have another number of partitions.
+
+    Asked before the worker joins the group: a member that cannot work disturbs those that can.
+    """
+    from streams.commands.migrate import layout_of
+    from streams.kafka.admin import broker_admin, survey
+
+    with broker_admin(bootstrap) as admin:
+        topics = survey(admin, layout_of(settings))
+    if topics.missing:
+        raise CommandFailed(
+            f"topics are missing on {bootstrap}: {', '.join(topics.missing)}", "run `touchline migrate` first"
+        )
+    differing = [difference for difference in topics.differences if difference.what == "partitions"]
+    if differing:
+        raise CommandFailed(
+            "; ".join(map(str, differing)),
+            "set TOUCHLINE_KAFKA__PARTITIONS to what the topics have, or use another TOUCHLINE_KAFKA__PREFIX",
+        )

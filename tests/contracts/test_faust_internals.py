@@ -87,7 +87,9 @@ def test_installed_is_the_pinned_version(name: str, pinned: str) -> None:
 )
 def test_overridden_method_exists_and_takes_the_same_arguments(ours: type, theirs: type, method: str) -> None:
     assert parameters(getattr(ours, method)) == parameters(getattr(theirs, method))
-    assert inspect.iscoroutinefunction(getattr(ours, method)) == inspect.iscoroutinefunction(getattr(theirs, method))
+    assert inspect.iscoroutinefunction(getattr(ours, method)) == inspect.iscoroutinefunction(
+        getattr(theirs, method)
+    )
 
 
 def test_fetch_records_is_called_with_what_we_pass_on() -> None:
@@ -326,7 +328,12 @@ async def test_a_partition_that_leaves_is_recovered_from_the_beginning_when_it_r
 
 def test_recovery_finishes_by_purging_seeking_and_only_then_ending_the_rebalance() -> None:
     source = inspect.getsource(Recovery.on_recovery_completed)
-    order = ["table.on_recovery_completed", "consumer.perform_seek()", "consumer.resume_flow()", "on_rebalance_end()"]
+    order = [
+        "table.on_recovery_completed",
+        "consumer.perform_seek()",
+        "consumer.resume_flow()",
+        "on_rebalance_end()",
+    ]
     places = [source.index(step) for step in order]
     assert places == sorted(places)
 

@@ -123,7 +123,7 @@ def test_a_worker_that_acknowledges_before_the_write_is_found_out(
         honest.start()
         assert raw_lag(road) == 0, "all was acknowledged, nothing will be read again"
         with pytest.raises((AssertionError, pytest.fail.Exception)):
-            road.wait_until_balanced(5)
+            road.wait_until_balanced(3)
         with pytest.raises((AssertionError, pytest.fail.Exception)):
             road.assert_as_computed_by(Oracle(events), 1)
         assert road.ledger().stored < Oracle(events).ledger.stored

@@ -270,4 +270,3 @@ def open_road(
         road = Road(running, settings, said)
         stack.callback(road.close)
         yield road
-

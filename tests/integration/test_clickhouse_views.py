@@ -4,7 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from schemas.records import Coordinates, DeadLetter, Journey, PlacedInteraction, SinkBatch
+from schemas.alerts import AlertRow
+from schemas.findings import Contribution, Finding, FindingChange, Identity, Light
+from schemas.records import Coordinates, DeadLetter, Fading, Journey, PlacedInteraction, SinkBatch
 from schemas.vocabulary import INTERACTION_TYPES
 from sinks.clickhouse.dictionary import EXAMPLES
 from sinks.clickhouse.writer import ClickHouseWriter
@@ -120,11 +122,23 @@ def test_the_example_of_the_data_dictionary_runs(
         False, False,
     )  # fmt: skip
     letter = DeadLetter("t", 0, 1, None, b"", (), "decode", "not_json", "expected an object", it.occurred_at)
+    lasting = instant("2200-01-01")
+    severe = Finding(
+        "f1", "overcharge", "v1", "dearer", "crm:ann", "severe", 10.0, "phone", "open", lasting, None,
+        Identity(*it.key), (), (), "Charged too much.", "Pay back.",
+    )  # fmt: skip
+    line = Contribution("f1", "overcharge", "phone", "severe", lasting, 10_000, severe.sentence)
     batch = SinkBatch(
         interactions=(PlacedInteraction(it, "j1"),),
         journeys=(mine,),
         dead_letters=(letter,),
         received=(Coordinates("t", 0, 5),),
+        findings=(FindingChange("raised", severe, lasting, "completed"),),
+        lights=(Light("crm:ann", lasting, 10_000, "red", (), (line,)),),
+        alerts=(
+            AlertRow("f1", "crm:ann", "overcharge", "severe", "raised", "", "suppressed", "no_route", 1, 1),
+        ),
+        fading=Fading(1, 2_250, 6_750),
     )
     writer.write_sync(batch)
     assert len(clickhouse.rows(EXAMPLES[view][1])) == 1

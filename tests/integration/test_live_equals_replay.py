@@ -16,7 +16,16 @@ REPLAYED = "replayed"
 WHERE_AND_WHEN = {
     "interactions": ("topic", "partition", "offset", "received_at", "version", "inserted_at"),
     "journeys": ("version", "inserted_at"),
-    "dead_letters": ("topic", "partition", "offset", "incarnation", "key", "headers", "occurred_at", "inserted_at"),
+    "dead_letters": (
+        "topic",
+        "partition",
+        "offset",
+        "incarnation",
+        "key",
+        "headers",
+        "occurred_at",
+        "inserted_at",
+    ),
 }
 """What may differ: coordinates, times of arrival, the order of evaluations; a line of a file has no key or headers."""
 
@@ -36,7 +45,9 @@ def events(road: Road, tmp_path_factory: pytest.TempPathFactory) -> list[Simulat
     events = [
         event
         for event in simulated(11, 250)
-        if not any(name.startswith("ce_") for name, _ in event.headers) and b"\n" not in event.value and event.value
+        if not any(name.startswith("ce_") for name, _ in event.headers)
+        and b"\n" not in event.value
+        and event.value
     ]
     road.publish(events)
     road.wait_until_balanced(45)
@@ -60,7 +71,8 @@ def replay(road: Road, file: Path, until: datetime) -> None:
 def clock_has_passed(road: Road, until: datetime) -> bool:
     """Whether every journey that is over at `until` is closed on the live road."""
     ((waiting,),) = road.rows(
-        "SELECT count() FROM journeys WHERE status = 'open' AND ended_at < %(limit)s", limit=until - timedelta(days=7)
+        "SELECT count() FROM journeys WHERE status = 'open' AND ended_at < %(limit)s",
+        limit=until - timedelta(days=7),
     )
     return not waiting
 
@@ -87,7 +99,9 @@ def test_both_ledgers_balance_and_agree(road: Road, events: list[SimulatedEvent]
     assert live[0][4] == 1
 
 
-def test_the_comparison_sees_a_row_that_differs(road: Road, events: list[SimulatedEvent], tmp_path: Path) -> None:
+def test_the_comparison_sees_a_row_that_differs(
+    road: Road, events: list[SimulatedEvent], tmp_path: Path
+) -> None:
     changed = next(
         document
         for event in events
@@ -98,5 +112,7 @@ def test_the_comparison_sees_a_row_that_differs(road: Road, events: list[Simulat
     file.write_text(json.dumps(changed) + "\n")
     replay(road, file, datetime.now(UTC))
     other = f"SELECT source, id, revision, text FROM {REPLAYED}.interactions"
-    found = road.rows(f"SELECT * FROM ({other} EXCEPT ALL SELECT source, id, revision, text FROM interactions)")
+    found = road.rows(
+        f"SELECT * FROM ({other} EXCEPT ALL SELECT source, id, revision, text FROM interactions)"
+    )
     assert found == [(changed["source"], changed["id"], 99, "changed on the way")]

@@ -93,7 +93,9 @@ def test_workers_share_the_partitions_evenly(road: Road) -> None:
         reports = [record for record in road.records("interactions") if record.key == CONTROL_KEY]
         latest = max(record.timestamp for record in reports) - 3_000
         return {
-            frozenset(decode_watermarks(record.value).marks) for record in reports if record.timestamp > latest
+            frozenset(decode_watermarks(record.value).marks)
+            for record in reports
+            if record.timestamp > latest
         }
 
     share = 4 * PARTITIONS // len(road.workers)

@@ -7,7 +7,7 @@ import click
 import pytest
 
 from streams import cli
-from streams.commands.failures import CommandFailed, NotAsExpected
+from streams.commands.failures import CommandFailed, NotAsExpected, explain
 from streams.settings import SettingsError
 
 HEAVY = (
@@ -148,3 +148,11 @@ sys.exit(cli.run(["query"]))
         process.stdout.close()
         assert process.stderr.read() == b""
         assert process.wait(timeout=10) in (0, 1)
+
+
+def test_a_password_that_clickhouse_refuses_names_its_setting() -> None:
+    from clickhouse_driver.errors import ServerException
+
+    failure = explain(ServerException("default: Authentication failed. Stack trace: 0. at x", 516))
+    assert failure.message == "default: Authentication failed"
+    assert "TOUCHLINE_CLICKHOUSE__PASSWORD" in failure.what_to_do

@@ -195,3 +195,12 @@ def test_a_syntax_error_keeps_its_place_and_loses_its_two_hundred_alternatives()
 
 def test_the_password_shows_in_no_repr(server: Server) -> None:
     assert "пароль" not in repr(server.target)
+
+
+def test_a_refused_password_names_its_setting(server: Server) -> None:
+    server.reply = refused(
+        403, b"Code: 516. DB::Exception: default: Authentication failed. (AUTHENTICATION_FAILED)"
+    )
+    with pytest.raises(CommandFailed) as failed:
+        list(answer(server.target, "SELECT 1", {}))
+    assert "TOUCHLINE_CLICKHOUSE__PASSWORD" in failed.value.what_to_do

@@ -209,3 +209,9 @@ def test_placed_rows_name_their_file_and_line() -> None:
     assert isinstance(placed, PlacedInteraction)
     where = placed.interaction
     assert (where.topic, where.partition, where.offset) == ("events.jsonl", 0, 1)
+
+
+def test_a_dead_letter_keeps_the_bytes_of_its_line_white_space_included() -> None:
+    rows, report = replayed([b"  {broken}\t\r", b" \t ", visit("v", 1)])
+    assert [letter.value for letter in rows.all("dead_letters")] == [b"  {broken}\t"]
+    assert (report.read, report.dead, report.stored) == (2, 1, 1)

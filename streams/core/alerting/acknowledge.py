@@ -13,35 +13,44 @@ from streams.core.alerting.book import (
     Held,
     Hush,
     row_of,
-    scheduled,
     with_record,
     with_thread,
 )
+from streams.core.alerting.flood import Gate
 from streams.core.alerting.policy import AlertPolicy
+from streams.core.alerting.wake import wake
 
 _replace = msgspec.structs.replace
 
 _HELD: Final[dict[str, Held]] = {"acknowledge": "acknowledged", "snooze": "snoozed"}
 
 
-def acknowledge(book: Book, said: Acknowledgement, now: Micros, policy: AlertPolicy) -> Decided:
+def acknowledge(book: Book, said: Acknowledgement, gate: Gate, now: Micros, policy: AlertPolicy) -> Decided:
     """Take in what somebody said; the latest word about a finding or a rule counts.
 
-    An `until` that has passed ends the hush: `wake` then tells what it held back. Taking the same in twice changes
-    nothing. Raises `TimestampError` when `until` is no time.
+    An `until` that has passed ends the hush, a lower severity narrows it: what it then holds back no longer is told at
+    once. Taking the same in twice changes nothing. Raises `TimestampError` when `until` is no time.
     """
     target = said.finding_id if said.action == "acknowledge" else said.rule
     assert target is not None, "the contract holds it"
-    hush = Hush(_HELD[said.action], target, parse_timestamp(said.until), said.severity, said.by)
+    hush = Hush(
+        _HELD[said.action],
+        target,
+        parse_timestamp(said.until),
+        said.severity,
+        said.by,
+        parse_timestamp(said.at),
+    )
     known = next((item for item in book.hushes if (item.held, item.target) == (hush.held, target)), None)
-    if known == hush or (known is None and hush.until <= now):
+    if hush.until <= now if known is None else hush.at < known.at or hush == known:
         return Decided(book)
     hushes = tuple(item for item in book.hushes if item is not known)
     book = _replace(book, hushes=(*hushes, hush))
     rows: list[AlertRow] = []
     if hush.held == "acknowledged" and now < hush.until:
         book, rows = _pass_on(book, target, now, policy)
-    return Decided(scheduled(book, policy), tuple(rows))
+    woken = wake(book, gate, now, policy)
+    return Decided(woken.book, (*rows, *woken.rows))
 
 
 def _pass_on(book: Book, finding_id: str, now: Micros, policy: AlertPolicy) -> tuple[Book, list[AlertRow]]:

@@ -85,6 +85,8 @@ class Hush(msgspec.Struct, frozen=True, array_like=True, gc=False):
     until: Micros
     severity: Severity
     by: str
+    at: Micros = 0
+    """When it was said."""
 
     def covers(self, record: Record) -> bool:
         """Whether it is about this finding, whatever its severity."""

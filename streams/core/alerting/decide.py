@@ -40,10 +40,11 @@ _NEVER: Final = "never_told"
 def decide(book: Book, alert: Alert, gate: Gate, now: Micros, policy: AlertPolicy) -> Decided:
     """Take in one alert of this customer.
 
-    An alert whose version was seen changes nothing and gives no rows. Every other gives at least one row. `gate` is the
-    flood guard of the partition.
+    An alert whose version was seen changes nothing and gives no rows. Every other gives at least one row. Nothing is
+    kept of a finding that concerns no destination: its rows, should it come again, are the same. `gate` is the flood
+    guard of the partition.
     """
-    known = book.record(alert.finding_id)
+    before, known = book, book.record(alert.finding_id)
     if known is not None and alert.version <= known.version:
         return Decided(book)
     record = Record(
@@ -61,6 +62,9 @@ def decide(book: Book, alert: Alert, gate: Gate, now: Micros, policy: AlertPolic
     else:
         was_over = known is not None and known.state != "open"
         book, rows = _is_over(book, record, alert, was_over, now, policy)
+    kept = book.record(alert.finding_id)
+    if known is None and (kept is None or not kept.threads):
+        return Decided(before, tuple(rows))
     return Decided(scheduled(book, policy), tuple(rows))
 
 

@@ -79,15 +79,29 @@ class Absence:
                 continue
             late = by if by is not None and line.at[by] <= deadline + line.horizon else None
             standing.append(_Standing(members, deadline, late))
-        return Seen([self._draft(line, one) for one in standing], next_due, expects)
+        drafts = [self._draft(line, one, self._fewest(line, one.members, fulfilled)) for one in standing]
+        return Seen(drafts, next_due, expects)
 
-    def _draft(self, line: Line, standing: "_Standing") -> Draft:
+    def _fewest(
+        self, line: Line, members: Sequence[int], fulfilled: Callable[[int], int | None]
+    ) -> Sequence[int]:
+        """The anchor and, of an episode, whatever would stand in its place: what is not fulfilled in time itself."""
+        anchor, *others = members
+        found = [anchor]
+        for other in others:
+            by = fulfilled(other)
+            deadline = self._deadline(line, other, self._pauses(line, other, by))
+            if deadline is not None and (by is None or line.at[by] > deadline):
+                found.append(other)
+        return found
+
+    def _draft(self, line: Line, standing: "_Standing", fewest: Sequence[int]) -> Draft:
         members, deadline, late = standing
         anchor = members[0]
         return Draft(
             anchor,
             members if late is None else sorted((*members, late)),
-            (anchor,),
+            fewest,
             deadline,
             max(deadline, line.at[members[-1]]),
             self.severity,

@@ -119,7 +119,16 @@ def light_of(
             channels.append(ChannelLight(channel, part, its_colour))
             next_change = earliest(next_change, its_change)
     lines = [
-        Contribution(one.finding_id, one.rule, one.channel, one.severity, one.raised_at, points, one.sentence)
+        Contribution(
+            one.finding_id,
+            one.rule,
+            one.channel,
+            one.severity,
+            one.raised_at,
+            points,
+            one.sentence,
+            policy.adding(one)[0] / POINT,
+        )
         for one, its in zip(standing, adding, strict=True)
         if (points := policy.score((its,), now // MINUTE))
     ]

@@ -45,14 +45,58 @@ class _Standing(NamedTuple):
     charges: tuple[int, ...]
 
 
+class _Sums:
+    """What was expected and what came, as time goes by.
+
+    Amounts that name an earlier tie (a reference of their own) are meant for that one. As expected they stand
+    in only while no total without such a name is known and all of them have the same one, and then only for
+    actual amounts that name none.
+    """
+
+    def __init__(self) -> None:
+        self._total: tuple[Decimal, int] | None = None
+        self._named: tuple[Decimal, int] | None = None
+        self._names: set[tuple[Any, ...]] = set()
+        self._all: list[tuple[int, Decimal]] = []
+        self._nameless: list[tuple[int, Decimal]] = []
+
+    def expect(self, index: int, amount: Decimal, named: tuple[Any, ...]) -> None:
+        if any(name is not None for name in named):
+            self._named = amount, index
+            self._names.add(named)
+        else:
+            self._total = amount, index
+
+    def add(self, index: int, amount: Decimal, named: tuple[Any, ...]) -> None:
+        self._all.append((index, amount))
+        if all(name is None for name in named):
+            self._nameless.append((index, amount))
+
+    def wanted(self) -> tuple[Decimal | None, int]:
+        """The amount expected by now, and who said so."""
+        if self._total is not None:
+            return self._total
+        return self._named if self._named is not None and len(self._names) == 1 else (None, -1)
+
+    def actual(self) -> tuple[Decimal, list[int], int | None]:
+        """What may be compared with it: the sum, its parts, the last part that is no refund."""
+        parts = self._all if self._total is not None else self._nameless
+        charges = [index for index, amount in parts if amount > 0]
+        return (
+            sum((amount for _, amount in parts), Decimal(0)),
+            [index for index, _ in parts],
+            charges[-1] if charges else None,
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class Mismatch:
     """An actual amount above the expected one by more than `tolerance`.
 
     Amounts of one key, equal in the fields of `same`, with no silence longer than `within` between them, belong
     together. `each` compares every actual amount with the latest expected one at or before it, or with the first
-    after it if there is none. `sum` compares, as time goes by, the sum of the actual amounts with the latest
-    expected one. A tie is used for what no earlier tie could compare. Negative actual amounts are refunds: a later
+    after it (within a horizon) if there is none. `sum` compares, as time goes by, the sum of the actual amounts with
+    the latest expected one. A tie is used for what no earlier tie could compare. Negative actual amounts are refunds: a later
     one that takes the excess back puts it right.
     """
 
@@ -70,10 +114,9 @@ class Mismatch:
 
     def see(self, line: Line, final: Sequence[Finding]) -> Seen:  # noqa: ARG002 - the shape of a detector
         """What stands. It never waits for anything."""
-        needed = self.has_expected | self.has_actual
-        if line.union & needed != needed:
+        priced = line.having(self.has_expected | self.has_actual)
+        if not priced:
             return NOTHING
-        priced = line.having(needed)
         drafts: list[Draft] = []
         expects: list[Expectation] = []
         compared: set[int] = set()
@@ -83,7 +126,7 @@ class Mismatch:
                 if tie.compare == "each":
                     drafts.extend(self._each(line, name, chain, compared))
                 else:
-                    drafts.extend(self._sum(line, name, self._comparable(line, chain, compared, earlier)))
+                    drafts.extend(self._sum(line, name, chain, compared, earlier))
                 until = line.at[chain[-1]] + self.within + changeable_for(line.horizon)
                 expects.extend(
                     Expectation(line.identity(index), until)
@@ -112,41 +155,18 @@ class Mismatch:
                 chain.append(index)
             yield name, chain
 
-    def _comparable(
-        self, line: Line, chain: Sequence[int], compared: set[int], earlier: Sequence[Tie]
-    ) -> list[tuple[int, bool, bool]]:
-        """What of a chain may be compared by this tie: `(index, as expected, as actual)`.
-
-        Amounts that name an earlier tie are meant for it: they stand in as expected only when there is one such
-        name and no total without any, and then only for actual amounts that name none.
-        """
-
-        def named(index: int) -> tuple[Any, ...]:
-            return tuple(tie.key(line.interactions[index]) for tie in earlier)
-
-        expected = [index for index in chain if line.marks[index] & self.has_expected]
-        nameless = {index for index in expected if not any(named(index))}
-        stand_in = not nameless and len({named(index) for index in expected}) == 1
-        usable = nameless or (set(expected) if stand_in else set())
-        found: list[tuple[int, bool, bool]] = []
-        for index in chain:
-            is_actual = bool(line.marks[index] & self.has_actual) and index not in compared
-            if stand_in and any(named(index)):
-                is_actual = False
-            if index in usable or is_actual:
-                found.append((index, index in usable, is_actual))
-        return found
-
     def _each(self, line: Line, name: str, chain: Sequence[int], compared: set[int]) -> Iterator[Draft]:
         expected = [index for index in chain if line.marks[index] & self.has_expected]
         actual = [index for index in chain if line.marks[index] & self.has_actual]
         if not expected or not actual:
             return
-        compared.update(actual)
         times = [line.at[index] for index in expected]
         refunds = [[index, -self._actual(line, index)] for index in actual if self._actual(line, index) < 0]
         for index in actual:
             basis = expected[max(0, bisect_right(times, line.at[index]) - 1)]
+            if line.at[basis] > line.at[index] + line.horizon:
+                continue
+            compared.add(index)
             wanted = self._expected(line, basis)
             excess = self._actual(line, index) - wanted
             if excess <= self.tolerance or self._actual(line, index) <= 0:
@@ -184,27 +204,27 @@ class Mismatch:
                 return used, line.at[index]
         return used, None
 
-    def _sum(self, line: Line, name: str, entries: Sequence[tuple[int, bool, bool]]) -> Iterator[Draft]:
-        total = Decimal(0)
-        wanted: Decimal | None = None
-        basis = last_charge = -1
-        counted: list[int] = []
+    def _sum(
+        self, line: Line, name: str, chain: Sequence[int], compared: set[int], earlier: Sequence[Tie]
+    ) -> Iterator[Draft]:
+        sums = _Sums()
         standing: _Standing | None = None
         stale = False  # still above from a finding that is settled: only a further charge makes a new one
-        for index, as_expected, as_actual in entries:
-            at = line.at[index]
+        for index in chain:
+            at, mark = line.at[index], line.marks[index]
+            named = tuple(tie.key(line.interactions[index]) for tie in earlier)
             if standing is not None and at > standing.raised_at + line.horizon:
                 yield self._summed(line, name, standing, None)
                 standing, stale = None, True
-            if as_expected:
-                wanted, basis = self._expected(line, index), index
-            amount = self._actual(line, index) if as_actual else Decimal(0)
-            if as_actual:
-                total += amount
-                counted.append(index)
-                if amount > 0:
-                    last_charge = index
-            if wanted is None or last_charge < 0:
+            if mark & self.has_expected:
+                sums.expect(index, self._expected(line, index), named)
+            amount = Decimal(0)
+            if mark & self.has_actual and index not in compared:
+                amount = self._actual(line, index)
+                sums.add(index, amount, named)
+            wanted, basis = sums.wanted()
+            total, counted, last_charge = sums.actual()
+            if wanted is None or last_charge is None:
                 continue
             excess = total - wanted
             if excess <= self.tolerance:

@@ -20,8 +20,8 @@ class Repeat:
     Windows that share a contact are one finding, anchored at its first contact; it grows until a horizon
     after it was raised, and counting begins anew behind it. `distinct` counts different values in place of
     interactions. `per` are the prefixes of the keys to count by (`case:`), most telling first: of two findings, one
-    with its evidence within the other's is dropped, and of two with equal evidence the one whose key comes later; the one that
-    stays tells the other's key too.
+    with its evidence within the other's is dropped, and of two with equal evidence the one whose key comes later;
+    the one that stays tells the other's key too.
     """
 
     where: int

@@ -286,7 +286,8 @@ def _compile(
                 lookback,
             )
             fields = (case.expected, case.actual, *case.same, *(tie.key for tie in case.by))
-            return expected | actual, mismatch, fields
+            either = {"any": [{case.expected: {"exists": True}}, {case.actual: {"exists": True}}]}
+            return bits.of(either), mismatch, fields
         case SequenceCase():
             first, then = bits.of(case.first), bits.of(case.then)
             sequence = Succession(

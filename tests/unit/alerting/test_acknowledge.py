@@ -1,5 +1,7 @@
 """Acknowledging and snoozing: quiet for a while, but not from what is worse."""
 
+import msgspec
+
 from streams.core.alerting.policy import Route
 from tests.alert_builders import (
     HOUR,
@@ -101,6 +103,24 @@ def test_the_latest_word_counts_and_one_that_has_passed_ends_the_quiet() -> None
     desk.until(START + HOUR)
     assert sorted(kinds(desk.deliver())) == ["raised", "reminded"]
     assert desk.book().hushes == ()
+
+
+def test_a_later_word_for_milder_findings_only_lets_the_others_through_at_once() -> None:
+    desk = told()
+    desk.take(snoozed(severity="severe"))
+    desk.take(alert("f2", severity="major"))
+    assert desk.deliver() == []
+    desk.take(snoozed(severity="minor"))
+    assert [notice.alert.finding_id for notice in desk.deliver()] == ["f2"]
+
+
+def test_an_earlier_word_that_comes_again_does_not_count() -> None:
+    desk = told()
+    first = snoozed(severity="minor")
+    desk.take(first, msgspec.structs.replace(snoozed(severity="severe"), at="2026-03-01T10:00:01Z"))
+    desk.take(alert("f2", severity="major"))
+    desk.take(first)
+    assert desk.deliver() == []
 
 
 def test_an_expired_word_about_nothing_changes_nothing() -> None:

@@ -43,6 +43,14 @@ def test_a_finding_that_no_route_matches_is_stored_with_the_reason() -> None:
     assert (row.destination, row.status, row.reason) == ("", "suppressed", "no_route")
 
 
+def test_nothing_is_kept_of_a_finding_that_concerns_nobody() -> None:
+    desk = Desk(policy(Route(("chat",), least="severe")))
+    desk.take(alert(), over())
+    assert desk.books == {}
+    desk.take(alert("f2", 1, "minor"), alert("f2", 2, "severe", kind="updated"))
+    assert kinds(desk.deliver()) == ["raised"]
+
+
 @pytest.mark.parametrize(
     ("route", "goes"),
     [

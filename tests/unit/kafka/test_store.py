@@ -36,12 +36,16 @@ def apply(target: TimelineStore, *batches: tuple[Change, ...]) -> None:
 
 
 CHANGES = st.lists(
-    st.builds(Change, st.integers(0, 2), st.sampled_from([b"a", b"b", b"c"]), st.none() | st.binary(max_size=2))
+    st.builds(
+        Change, st.integers(0, 2), st.sampled_from([b"a", b"b", b"c"]), st.none() | st.binary(max_size=2)
+    )
 )
 
 
 @given(CHANGES, st.data())
-def test_the_last_change_of_a_key_wins_however_the_changelog_is_cut(changes: list[Change], data: st.DataObject) -> None:
+def test_the_last_change_of_a_key_wins_however_the_changelog_is_cut(
+    changes: list[Change], data: st.DataObject
+) -> None:
     target = store()
     left = list(changes)
     while left:

@@ -45,3 +45,10 @@ def test_messages_are_one_line_and_say_what_to_do() -> None:
     )
     assert str(lost) == "ClickHouse: Table t.x does not exist. (UNKNOWN) (code 60): run `touchline migrate`"
     assert "connection broke" in str(classify(EOFError()))
+
+
+def test_a_stack_trace_on_the_same_line_is_left_out() -> None:
+    refused = driver.ServerException(
+        "DB::Exception: default: Authentication failed. Stack trace: 0. at x", 516
+    )
+    assert str(classify(refused)).startswith("ClickHouse: default: Authentication failed (code 516): check")

@@ -1,0 +1,149 @@
+"""The results of a run as one document: JSON for scripts, Markdown for `docs/benchmarks.md`."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from bench.budget import Budget
+from bench.contest import Contestant
+from bench.figures import GOALS, Figures, Spread
+
+PATH: Final = Path(__file__).resolve().parents[1] / "docs" / "benchmarks.md"
+BEGIN: Final = "<!-- measured: written by `make bench` -->"
+END: Final = "<!-- end of measured -->"
+
+MEMORY_GOAL_BYTES: Final = 3_072
+
+
+class Results(NamedTuple):
+    """All that one run has measured; None for what it was not asked for."""
+
+    machine: Mapping[str, str]
+    command: str
+    broker: str
+    pinned: bool
+    load_before: float
+    contestants: Sequence[Contestant]
+    figures: dict[str, Figures]
+    budget: Budget | None = None
+    bytes_per_customer: float | None = None
+
+    def goals(self) -> list[dict[str, Any]]:
+        """Each goal that this run can judge."""
+        judged: list[dict[str, Any]] = []
+        for goal in GOALS:
+            verdict = goal.verdict(self.figures)
+            if verdict is not None:
+                against = f"x {goal.against}" if goal.against else "a second and core"
+                judged.append(
+                    {
+                        "road": goal.road,
+                        "goal": f"{goal.factor:,g} {against}",
+                        "measured": round(verdict[0], 1),
+                        "reached": verdict[1],
+                    }
+                )
+        if self.bytes_per_customer is not None:
+            judged.append(
+                {
+                    "road": "memory",
+                    "goal": f"below {MEMORY_GOAL_BYTES:,} bytes a customer",
+                    "measured": round(self.bytes_per_customer),
+                    "reached": self.bytes_per_customer < MEMORY_GOAL_BYTES,
+                }
+            )
+        return judged
+
+    def as_json(self) -> dict[str, Any]:
+        """The document that `--json` prints."""
+        return {
+            "machine": dict(self.machine),
+            "command": self.command,
+            "broker": self.broker,
+            "pinned": self.pinned,
+            "load_before": round(self.load_before, 2),
+            "figures": {
+                name: {
+                    "rounds": one.rounds,
+                    "by_clock": one.by_clock._asdict(),
+                    "by_cpu": one.by_cpu._asdict(),
+                }
+                for name, one in self.figures.items()
+            },
+            "budget": None if self.budget is None else self.budget._asdict(),
+            "bytes_per_customer": self.bytes_per_customer,
+            "goals": self.goals(),
+        }
+
+    def markdown(self) -> str:
+        """The measured part of `docs/benchmarks.md`."""
+        return "\n".join((BEGIN, *self._lines(), END))
+
+    def _lines(self) -> Iterator[str]:
+        yield ""
+        yield (
+            f"`{self.command}` on "
+            + ", ".join(f"{name} {value}" for name, value in self.machine.items())
+            + "."
+        )
+        yield f"Broker: {self.broker}. " + (
+            "Each contestant had one core to itself; broker and ClickHouse had the others."
+            if self.pinned
+            else "There was one core for all."
+        )
+        yield ""
+        yield "| | road | records a second | least to greatest | for each CPU second | rounds |"
+        yield "| --- | --- | ---: | ---: | ---: | ---: |"
+        for one in self.contestants:
+            measured = self.figures.get(one.name)
+            if measured is not None:
+                yield (
+                    f"| {one.letter} | {one.title} | {measured.by_clock.median:,.0f} | {_range(measured.by_clock)} "
+                    f"| {measured.by_cpu.median:,.0f} | {measured.rounds} |"
+                )
+        yield ""
+        yield "| goal | wanted | measured | |"
+        yield "| --- | --- | ---: | --- |"
+        for goal in self.goals():
+            said = "reached" if goal["reached"] else "**missed**"
+            yield f"| {goal['road']} | {goal['goal']} | {goal['measured']:,} | {said} |"
+        if self.budget is not None:
+            yield from self._budget_lines(self.budget)
+        yield ""
+
+    def _budget_lines(self, budget: Budget) -> Iterator[str]:
+        yield ""
+        yield (
+            f"Where the time goes: CPU microseconds for each event, stage by stage, over {budget.events:,} simulated "
+            f"events of {budget.customers:,} customers and anonymous visitors."
+        )
+        yield ""
+        yield "| stage | us |"
+        yield "| --- | ---: |"
+        for stage, cost in budget.microseconds.items():
+            yield f"| {stage} | {cost:.1f} |"
+        together = sum(budget.microseconds.values())
+        yield f"| **together** | **{together:.1f}** |"
+        whole = self.figures.get("pipeline")
+        if whole is not None:
+            total = 1e6 / whole.by_cpu.median
+            yield f"| Kafka's protocol twice, ClickHouse's once, event loop, Faust, start-up | {total - together:.1f} |"
+            yield f"| **the worker (d)** | **{total:.1f}** |"
+
+
+def _range(spread: Spread) -> str:
+    return f"{spread.least:,.0f} to {spread.greatest:,.0f}"
+
+
+def with_results(document: str, results: Results) -> str:
+    """The document with its measured part replaced. Raises ValueError when it has no place for it."""
+    head, begin, rest = document.partition(BEGIN)
+    _, end, tail = rest.partition(END)
+    if not begin or not end:
+        raise ValueError(f"{PATH.name}: the marks {BEGIN} and {END} are missing")
+    return head + results.markdown() + tail
+
+
+def write_document(results: Results, path: Path = PATH) -> None:
+    """Replace the measured part of `docs/benchmarks.md`."""
+    path.write_text(with_results(path.read_text(encoding="utf-8"), results), encoding="utf-8")

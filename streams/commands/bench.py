@@ -1,0 +1,139 @@
+"""`touchline bench`: measure the road and its peers on one broker, in one run."""
+
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from streams.commands.failures import CommandFailed
+from streams.commands.options import print_json
+
+if TYPE_CHECKING:
+    from bench.contest import Contestant
+    from bench.report import Results
+
+NAMES = ("raw-poll", "faust", "touchline-count", "pipeline", "pipeline-rules", "quix", "bytewax")
+EXTRAS = ("budget", "memory")
+
+
+@click.command()
+@click.option(
+    "--rounds",
+    type=click.IntRange(min=1),
+    default=3,
+    show_default=True,
+    help="How often each takes its turn.",
+)
+@click.option(
+    "--only",
+    type=click.Choice((*NAMES, *EXTRAS)),
+    multiple=True,
+    help="Measure this alone; may be given more than once.",
+)
+@click.option("--broker", type=click.Choice(("kafka", "mock")), help="Default: the real Kafka where Java is.")
+@click.option("--write", is_flag=True, help="Write the results into docs/benchmarks.md.")
+@click.option("--json", "as_json", is_flag=True, help="Print the results as one JSON document.")
+def bench(rounds: int, only: tuple[str, ...], broker: str | None, write: bool, as_json: bool) -> None:
+    """Measure Touchline, stock Faust and its peers on the same broker, each in turn, several times.
+
+    Starts servers of its own in a scratch directory; nothing of yours is touched. Takes some minutes, and wants a
+    machine that has nothing else to do. Needs the source tree, and for the peers what `make bench` installs.
+    """
+    try:
+        from bench.contest import CONTESTANTS, ContestantFailed, peers_installed
+        from bench.pipeline import PipelineStuck
+    except ImportError as error:
+        raise CommandFailed(
+            f"the benchmark is not installed ({error})", "run it in the source tree"
+        ) from error
+    chosen = [one for one in CONTESTANTS if not only or one.name in only]
+    if not peers_installed():
+        for one in [one for one in chosen if one.peer]:
+            click.echo(f"left out: {one.title}; `make bench` installs it", err=True)
+            chosen.remove(one)
+    extras = [name for name in EXTRAS if not only or name in only]
+    try:
+        results = _measure(chosen, extras, rounds, broker)
+    except (ContestantFailed, PipelineStuck) as error:
+        raise CommandFailed(str(error)) from error
+    if write:
+        from bench.report import write_document
+
+        write_document(results)
+    if as_json:
+        print_json(results.as_json())
+    else:
+        click.echo(results.markdown())
+
+
+def _measure(chosen: "list[Contestant]", extras: list[str], rounds: int, broker: str | None) -> "Results":
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    from bench.budget import measure_budget, table_columns
+    from bench.contest import ROOT, Contest
+    from bench.figures import figures
+    from bench.machine import busy_share, machine
+    from bench.memory import CUSTOMERS
+    from bench.pinned import command
+    from bench.pipeline import simulate
+    from bench.report import Results
+    from bench.servers import arena
+    from streams.settings import Settings
+
+    console = Console(stderr=True)
+    busy = busy_share()
+    if busy > 0.3:
+        console.print(
+            f"note: the machine is busy (load {busy:.1f} a core); figures will be too low", highlight=False
+        )
+    wants_load = "budget" in extras or any(one.module is None for one in chosen)
+    with (
+        tempfile.TemporaryDirectory(prefix="touchline-bench-") as home,
+        Progress(
+            TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total}"),
+            TimeElapsedColumn(), console=console, disable=not console.is_terminal,
+        ) as progress,
+    ):  # fmt: skip
+        steps = progress.add_task("starting servers", total=rounds * len(chosen) + len(extras) + 1)
+        load = simulate(100_000) if wants_load else None
+        with arena(
+            Path(home), "mock" if broker == "mock" else "kafka" if broker else None, console.print
+        ) as place:
+            contest = Contest(place, chosen, load)
+            progress.update(steps, description="publishing")
+            contest.prepare()
+
+            def done(one: "Contestant", reading: object) -> None:  # noqa: ARG001
+                progress.update(steps, advance=1, description=one.title)
+
+            progress.update(steps, advance=1, description="measuring")
+            contest.run(rounds, done)
+            budget = None
+            if "budget" in extras and load is not None:
+                progress.update(steps, description="budget")
+                budget = measure_budget(load.events, table_columns(place), Settings())
+                progress.update(steps, advance=1)
+            weight = None
+            if "memory" in extras:
+                progress.update(steps, description="memory")
+                program = command(place.core, [sys.executable, "-m", "bench.memory", str(CUSTOMERS)])
+                said = subprocess.run(program, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+                weight = float(said.rpartition(":")[2].strip(" }\n"))
+                progress.update(steps, advance=1)
+            return Results(
+                machine(),
+                "make bench",
+                "Apache Kafka (KRaft, one node)"
+                if place.kind == "kafka"
+                else "the mock cluster of librdkafka",
+                place.core is not None,
+                busy,
+                chosen,
+                {name: figures(readings) for name, readings in contest.readings.items()},
+                budget,
+                weight,
+            )

@@ -2,7 +2,7 @@
 
     Rejected(stage, error, message)
       decode    empty, too_large, not_utf8, not_json, not_an_object, not_base64,
-                unsupported_content_type, unsupported_cloudevents
+                unsupported_content_type, unsupported_cloudevents, unforeseen
       validate  invalid, contradiction, from_the_future
 
 `error` is a stable word to group by, `message` names the field and says what is expected, and repeats no
@@ -66,10 +66,26 @@ class Decoder:
         now: Micros,
     ) -> Interaction | Rejected:
         """The interaction, or why there is none. Never raises, whatever the bytes; `now` is the clock."""
+        try:
+            return self._decode(value, headers, topic, partition, offset, received_at, now)
+        except Exception as error:
+            # A bug, told as such; one record must not keep its neighbours from being read, again and again.
+            return Rejected("decode", "unforeseen", f"the decoder failed with {type(error).__name__}")
+
+    def _decode(
+        self,
+        value: bytes | None,
+        headers: Sequence[tuple[str, bytes]],
+        topic: str,
+        partition: int,
+        offset: int,
+        received_at: Micros | None,
+        now: Micros,
+    ) -> Interaction | Rejected:
         if value and len(value) <= MAX_BYTES and is_bare(headers):
             try:
                 return self._interaction(decode_fast(value), topic, partition, offset, received_at, now)
-            except ValueError:
+            except (ValueError, RecursionError):
                 pass  # No verdict yet: perhaps it is in an envelope; if not, the models decide, and say why.
         try:
             document = _document(value, headers)

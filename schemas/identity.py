@@ -28,6 +28,7 @@ MAX_IDENTIFIERS: Final = 100
 Several = Identifier | Annotated[list[Identifier], Field(max_length=MAX_IDENTIFIERS)]
 """One identifier of a kind, or a list of them. Blank ones are absent."""
 
+
 class NamedIdentifiers(Part):
     """Two or more identifiers; a kind may hold a list."""
 

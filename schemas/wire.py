@@ -65,9 +65,18 @@ def decode_document(document: dict[str, Any]) -> Any:
     return decode_fast(value)
 
 
+class _NoChannel(msgspec.Struct, tag_field="channel", tag=""):
+    """Makes a union of one channel's struct, so that `channel` is required; never valid itself."""
+
+    def __post_init__(self) -> None:
+        raise ValueError("no channel")
+
+
 def struct_decoder(models: dict[str, type[BaseModel]], careful: bool) -> msgspec.json.Decoder[Any]:
     """A decoder of one model for each channel; `careful` checks the patterns against control characters too."""
     structs = tuple(_struct(model, careful, channel) for channel, model in models.items())
+    if len(structs) == 1:
+        structs = (*structs, _NoChannel)  # A struct that stands alone would be taken without its tag.
     return msgspec.json.Decoder(Union[structs])  # noqa: UP007
 
 

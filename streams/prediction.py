@@ -10,7 +10,7 @@ however many findings or outcomes there are of them, since those of one customer
   with the last outcome, if there is one;
 - lift: precision over base rate.
 
-Labels are known until `labels_until`; a finding whose horizon ends later is not judged, neither for better nor for worse.
+Labels are known until `labels_until`; a finding whose horizon ends later is not judged.
 Intervals are Wilson's score intervals at 95 % (E. B. Wilson, Probable inference, the law of succession, and
 statistical inference, JASA 22, 1927); that of the lift is precision's over the base rate, which is taken as known.
 """

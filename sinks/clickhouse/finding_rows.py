@@ -161,9 +161,8 @@ def _weight(line: Contribution, at: Micros, half_life: Micros) -> float:
     """Points that a contribution added when it was raised; where it does not say so, grown back from what was
     left of it (right to half a thousandth of a point at `at` and later).
     """
-    said: float = getattr(line, "weight", 0.0)
     age = max(0, at // _MINUTE - line.raised_at // _MINUTE)
-    return said or line.points / 1_000 * exp2(age / (half_life / _MINUTE))
+    return line.weight or line.points / 1_000 * exp2(age / (half_life / _MINUTE))
 
 
 def _parallel(width: int, records: Iterable[tuple[Any, ...]]) -> Iterable[Sequence[Any]]:

@@ -257,6 +257,8 @@ class Story:
                 "email": self.person.email,
                 "phone": self._phone,
             }
+        elif kind in ("self_service", "payment") and not self.person.identified:
+            step.event["customer"] = {"device": self._device, "contract": self.person.contract}
         return step
 
     def case_update(self, subject: Subject, action: str, **fields: Any) -> Step:

@@ -25,7 +25,7 @@ def records_on_broker(road: Road) -> int:
 
 def test_a_broker_that_stops_and_one_that_is_killed_lose_nothing(tmp_path: Path) -> None:
     needs_real_kafka()
-    events = simulated(41, 1_200)
+    events = simulated(41, 900)
     oracle = Oracle(events)
     broker = KafkaBroker(tmp_path / "kafka", free_port(), install_kafka(lambda _said: None))
     with broker, open_road(tmp_path / "home", broker.bootstrap, workers=2) as road:

@@ -88,7 +88,7 @@ def test_a_worker_killed_twice_and_then_stopped_on_the_mock_broker(tmp_path: Pat
 @pytest.mark.java
 def test_workers_killed_at_random_moments_and_at_last_all_at_once(tmp_path: Path) -> None:
     needs_real_kafka()
-    events = simulated(22, 1_500)
+    events = simulated(22, 1_000)
     oracle = Oracle(events)
     half = len(events) // 2
     random = Random(5)
@@ -115,7 +115,7 @@ def test_a_worker_that_is_paused_for_longer_than_its_session_does_no_harm_when_i
     tmp_path: Path,
 ) -> None:
     needs_real_kafka()
-    events = simulated(23, 1_000)
+    events = simulated(23, 700)
     oracle = Oracle(events)
     with open_road(tmp_path / "home", "kafka", workers=2) as road:
         with publishing(road, events, rate=600):

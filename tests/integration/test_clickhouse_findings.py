@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from schemas.alerts import AlertRow
-from schemas.findings import Contribution, Evidence, Finding, FindingChange, Identity, Light
+from schemas.findings import Evidence, Finding, FindingChange, Identity, Light
 from schemas.interaction import DAY, Micros
 from schemas.records import Fading, Journey, SinkBatch
 from sinks.clickhouse.errors import SinkRefused
@@ -34,12 +34,6 @@ PROMISED = {
     "light_contributions": "customer finding_id rule channel severity raised_at weight points sentence",
     "alerts": "finding_id customer rule severity kind destination status reason at version",
 }
-
-
-class Weighed(Contribution, frozen=True, array_like=True, gc=False):
-    """A contribution that says what it weighed."""
-
-    weight: float = 0.0
 
 
 @pytest.fixture
@@ -94,14 +88,8 @@ def journey(customer: str, number: int = 1, closed: bool = False) -> Journey:
 
 
 def lit(*findings: Finding, at: Micros) -> Light:
-    """The core's light, whose lines say what they weighed."""
-    told = light_of(findings[0].customer, findings, at)
-    weights = {one.finding_id: DEFAULT_LIGHT.adding(one)[0] / 1_000 for one in findings}
-    lines = tuple(
-        Weighed(*msgspec.structs.astuple(line), weight=weights[line.finding_id])
-        for line in told.contributions
-    )
-    return msgspec.structs.replace(told, contributions=lines)
+    """The core's light."""
+    return light_of(findings[0].customer, findings, at)
 
 
 def now() -> Micros:

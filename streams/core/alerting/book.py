@@ -11,7 +11,6 @@ from schemas.alerts import Alert, AlertRow, AlertStatus
 from schemas.findings import FindingState, Severity
 from schemas.interaction import Micros
 from schemas.notices import CLOSING, NoticeKind
-from streams.core.alerting.policy import AlertPolicy
 
 Held = Literal["acknowledged", "snoozed", "cool_down", "flood"]
 """Why a destination has not been told of a finding that stands."""
@@ -196,24 +195,6 @@ def without_cool_down(book: Book, rule: str, destination: str) -> Book:
     """The book after what started a cool-down came to nothing: nobody was told, so nobody needs to be spared."""
     left = tuple(item for item in book.cooled if (item.rule, item.destination) != (rule, destination))
     return book if len(left) == len(book.cooled) else msgspec.structs.replace(book, cooled=left)
-
-
-def scheduled(book: Book, policy: AlertPolicy) -> Book:
-    """The book with `due` and `waiting` as its contents say; each step ends with this."""
-    instants = [item.until for item in book.cooled] + [item.until for item in book.hushes]
-    waiting = 0
-    for record in book.records:
-        if record.over_at is not None and all(thread.pending is None for thread in record.threads):
-            instants.append(record.over_at + policy.memory)
-        for thread in record.threads:
-            if thread.pending is not None:
-                waiting += 1
-                instants.append(thread.since + policy.give_up)
-            elif thread.repeat_at is not None:
-                instants.append(thread.repeat_at)
-    if book.flood is not None:
-        instants.append(book.flood.window + policy.flood_window)
-    return msgspec.structs.replace(book, due=min(instants, default=None), waiting=waiting)
 
 
 def row_of(

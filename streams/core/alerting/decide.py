@@ -19,17 +19,16 @@ from streams.core.alerting.book import (
     Book,
     Cooled,
     Decided,
-    Held,
     Record,
     Thread,
     row_of,
-    scheduled,
     with_record,
     with_thread,
     without_cool_down,
 )
 from streams.core.alerting.flood import Gate
 from streams.core.alerting.policy import AlertPolicy, rank
+from streams.core.alerting.schedule import held_back, scheduled
 
 _replace = msgspec.structs.replace
 
@@ -88,24 +87,6 @@ def offer(
         return book, quiet, row_of(alert, thread, kind, "suppressed", held, now, alert.version)
     loud = _replace(thread, pending=kind, version=alert.version, since=now, held=None)
     return _cooled(book, alert, thread.destination, now, policy), loud, _pending(alert, loud, now)
-
-
-def held_back(
-    book: Book, record: Record, destination: str, now: Micros, *, cooling: bool = True
-) -> Held | None:
-    """Why this finding may not be told to this destination now; None when it may."""
-    severity = rank(record.severity)
-    for hush in book.hushes:
-        if hush.covers(record) and now < hush.until and severity <= rank(hush.severity):
-            return hush.held
-    for cooled in book.cooled if cooling else ():
-        if (
-            (cooled.rule, cooled.destination) == (record.rule, destination)
-            and now < cooled.until
-            and severity <= rank(cooled.severity)
-        ):
-            return "cool_down"
-    return None
 
 
 def _stands(

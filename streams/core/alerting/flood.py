@@ -22,7 +22,6 @@ from streams.core.alerting.book import (
     Record,
     Thread,
     row_of,
-    scheduled,
     with_thread,
 )
 from streams.core.alerting.policy import AlertPolicy
@@ -30,6 +29,8 @@ from streams.core.alerting.shelf import Shelf
 
 EXAMPLES: Final = 5
 """Customers that a summary names."""
+
+from streams.core.alerting.schedule import scheduled
 
 _replace = msgspec.structs.replace
 

@@ -20,13 +20,13 @@ from streams.core.alerting.book import (
     Record,
     Thread,
     row_of,
-    scheduled,
     with_record,
     with_thread,
     without_cool_down,
 )
 from streams.core.alerting.decide import close
 from streams.core.alerting.policy import AlertPolicy, rank
+from streams.core.alerting.schedule import scheduled
 
 _replace = msgspec.structs.replace
 

@@ -10,15 +10,15 @@ from streams.core.alerting.book import (
     Decided,
     Record,
     Thread,
-    scheduled,
     with_record,
     with_thread,
     without_cool_down,
 )
-from streams.core.alerting.decide import held_back, offer
+from streams.core.alerting.decide import offer
 from streams.core.alerting.flood import Gate, roll
 from streams.core.alerting.outbox import given_up
 from streams.core.alerting.policy import AlertPolicy
+from streams.core.alerting.schedule import held_back, scheduled
 
 _replace = msgspec.structs.replace
 

@@ -96,8 +96,8 @@ class Mismatch:
     Amounts of one key, equal in the fields of `same`, with no silence longer than `within` between them, belong
     together. `each` compares every actual amount with the latest expected one at or before it, or with the first
     after it (within a horizon) if there is none. `sum` compares, as time goes by, the sum of the actual amounts with
-    the latest expected one. A tie is used for what no earlier tie could compare. Negative actual amounts are refunds: a later
-    one that takes the excess back puts it right.
+    the latest expected one. A tie is used for what no earlier tie could compare. Negative actual amounts are
+    refunds: a later one that takes the excess back puts it right.
     """
 
     has_expected: int

@@ -143,6 +143,14 @@ def test_a_cool_down_ends_when_what_began_it_was_never_told() -> None:
     assert [notice.alert.finding_id for notice in desk.deliver()] == ["f2"]
 
 
+def test_what_that_cool_down_held_back_is_told_at_once() -> None:
+    desk = Desk()
+    desk.take(alert("f1"), alert("f2"))
+    desk.take(over("f1"))
+    desk.until(START)
+    assert [notice.alert.finding_id for notice in desk.deliver()] == ["f2"]
+
+
 # Growth
 
 

@@ -86,5 +86,5 @@ def test_the_types_of_a_condition_are_only_a_shortcut() -> None:
     for condition in map(compile_condition, specs):
         if condition.types is not None:
             assert not [one for one in several if condition.holds(one) and one.type not in condition.types]
-    assert compile_condition(specs[1]).types == {"message"}
+    assert compile_condition(specs[1]).types == frozenset({"message"})
     assert compile_condition(specs[2]).types is None

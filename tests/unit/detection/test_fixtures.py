@@ -48,7 +48,8 @@ def test_no_fixtures_without_a_rule() -> None:
 def test_a_story_that_goes_otherwise_says_what_came(tmp_path: Path) -> None:
     (tmp_path / "low_rating").mkdir()
     (tmp_path / "low_rating" / "wrong.yaml").write_text(
-        "- story: s\n  events: [{id: r, is: review, at: 2026-03-02 10:00, rating: {scale: stars5, value: 1}}]\n  expect: []"
+        "- story: s\n  expect: []\n"
+        "  events: [{id: r, is: review, at: 2026-03-02 10:00, rating: {scale: stars5, value: 1}}]"
     )
     (result,) = run_fixtures("low_rating", RULES, tmp_path)
     assert not result.passed

@@ -1,0 +1,31 @@
+"""Rule sets that a command is given: a file or a folder, whole or not at all."""
+
+from pathlib import Path
+
+from schemas.interaction import Micros
+from streams.commands.failures import CommandFailed
+from streams.core.detection.ruleset import RuleSet
+from streams.rule_files import RuleProblem, compile_files, read_rules
+
+
+def files_of(path: Path) -> list[Path]:
+    """The rule files that a path means: itself, or the `*.yaml` of a folder; raises `CommandFailed` without any."""
+    if not path.is_dir():
+        return [path]
+    files = sorted(path.glob("*.yaml"))
+    if not files:
+        raise CommandFailed(
+            f"{path}: no rule files (*.yaml) in this folder", "name a rule file, or another folder"
+        )
+    return files
+
+
+def candidate(path: Path, horizon: Micros) -> RuleSet:
+    """The enabled rules of a file or a folder, compiled; raises `CommandFailed` with every problem, file and line."""
+    try:
+        rules = compile_files(read_rules(files_of(path)), horizon)
+    except RuleProblem as problem:
+        raise CommandFailed(str(problem), f"`touchline rules check {path}` checks them again") from None
+    if not rules.rules:
+        raise CommandFailed(f"{path}: no enabled rule", "remove `enabled: false`, or name another file")
+    return rules

@@ -1,0 +1,55 @@
+"""What holds a notice back, and when a book is due."""
+
+from typing import Final
+
+import msgspec
+
+from schemas.interaction import Micros
+from streams.core.alerting.book import Book, Held, Record
+from streams.core.alerting.policy import AlertPolicy, rank
+
+NEVER: Final[Micros] = -1
+"""An instant before every other: by then no hold has ended."""
+
+AT_ONCE: Final[Micros] = 0
+"""Due: what held it back is gone before its time."""
+
+_PASSING: Final = frozenset({"acknowledged", "snoozed", "cool_down"})
+
+
+def held_back(
+    book: Book, record: Record, destination: str, now: Micros, *, cooling: bool = True
+) -> Held | None:
+    """Why this finding may not be told to this destination now; None when it may."""
+    severity = rank(record.severity)
+    for hush in book.hushes:
+        if hush.covers(record) and now < hush.until and severity <= rank(hush.severity):
+            return hush.held
+    for cooled in book.cooled if cooling else ():
+        if (
+            (cooled.rule, cooled.destination) == (record.rule, destination)
+            and now < cooled.until
+            and severity <= rank(cooled.severity)
+        ):
+            return "cool_down"
+    return None
+
+
+def scheduled(book: Book, policy: AlertPolicy) -> Book:
+    """The book with `due` and `waiting` as its contents say; each step ends with this."""
+    instants = [item.until for item in book.cooled] + [item.until for item in book.hushes]
+    waiting = 0
+    for record in book.records:
+        if record.over_at is not None and all(thread.pending is None for thread in record.threads):
+            instants.append(record.over_at + policy.memory)
+        for thread in record.threads:
+            if thread.pending is not None:
+                waiting += 1
+                instants.append(thread.since + policy.give_up)
+            elif thread.repeat_at is not None:
+                instants.append(thread.repeat_at)
+            elif thread.held in _PASSING and not held_back(book, record, thread.destination, NEVER):
+                instants.append(AT_ONCE)
+    if book.flood is not None:
+        instants.append(book.flood.window + policy.flood_window)
+    return msgspec.structs.replace(book, due=min(instants, default=None), waiting=waiting)

@@ -21,7 +21,10 @@ class CountEvent(NamedTuple):
 def count_events(number: int, seed: int = 1) -> Iterator[CountEvent]:
     """So many records of customers drawn evenly, keyed by customer; the same ones for the same seed."""
     rng = Random(f"count/{seed}")
-    text = "asked again about the bill of March, was promised a call back by tomorrow noon, and has heard nothing since"
+    text = (
+        "asked again about the bill of March, was promised a call back by tomorrow noon, has heard nothing since, "
+        "and would rather leave"
+    )
     for nth in range(number):
         customer = f"crm:C{int(rng.random() * CUSTOMERS):06d}"
         value = f'{{"customer":"{customer}","id":"call-{nth:09d}","text":"{text} ({rng.random():.16f})"}}'

@@ -28,20 +28,21 @@ def bytes_per_customer(customers: int) -> float:
     """Resident bytes for each; each customer's state is replaced with every interaction, as in life."""
     process = psutil.Process()
     warm: State = {}
-    _fill(warm, Agenda(), min(customers, BATCH))
+    fill(warm, Agenda(), min(customers, BATCH))
     warm.clear()
     gc.collect()
     before = process.memory_info().rss
     timelines: State = {}
     agenda = Agenda()
-    _fill(timelines, agenda, customers)
+    fill(timelines, agenda, customers)
     gc.collect()
     if len(timelines) != customers or len(agenda) != customers:
         raise RuntimeError(f"{len(timelines)} states of {customers} customers, {len(agenda)} due")
     return (process.memory_info().rss - before) / customers
 
 
-def _fill(timelines: State, agenda: Agenda, customers: int) -> None:
+def fill(timelines: State, agenda: Agenda, customers: int) -> None:
+    """Let that many customers live through their interactions, in turn."""
     for nth in range(INTERACTIONS):
         for start in range(0, customers, BATCH):
             batch = [interaction(customer, nth) for customer in range(start, min(start + BATCH, customers))]

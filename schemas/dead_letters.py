@@ -26,12 +26,12 @@ class NotADeadLetter(ValueError):
     """The record lacks a header of a dead letter, or it does not read; the message names the header."""
 
 
-def original_headers(headers: Sequence[tuple[str, bytes]]) -> tuple[tuple[str, bytes], ...]:
+def original_headers(headers: Sequence[tuple[str, bytes | None]]) -> tuple[tuple[str, bytes | None], ...]:
     """The headers less those that say why: what a letter that is sent again takes with it."""
     return tuple((name, value) for name, value in headers if not name.startswith(PREFIX))
 
 
-def dead_letter_headers(letter: DeadLetter) -> list[tuple[str, bytes]]:
+def dead_letter_headers(letter: DeadLetter) -> list[tuple[str, bytes | None]]:
     """The headers of the record on the dead-letters topic: the original ones first."""
     return [
         *original_headers(letter.headers),
@@ -45,10 +45,10 @@ def dead_letter_headers(letter: DeadLetter) -> list[tuple[str, bytes]]:
 
 
 def parse_dead_letter(
-    key: bytes | None, value: bytes | None, headers: Sequence[tuple[str, bytes]], occurred_at: Micros
+    key: bytes | None, value: bytes | None, headers: Sequence[tuple[str, bytes | None]], occurred_at: Micros
 ) -> DeadLetter:
     """The inverse of `dead_letter_headers`; `occurred_at` is the record's time. Raises `NotADeadLetter`."""
-    found = dict(headers)
+    found = {name: text for name, text in headers if text is not None}
     for name in HEADERS:
         if name not in found:
             raise NotADeadLetter(f"header {name} is missing")

@@ -68,7 +68,8 @@ class DeadLetter(NamedTuple):
     offset: int
     key: bytes | None
     value: bytes | None
-    headers: tuple[tuple[str, bytes], ...]
+    headers: tuple[tuple[str, bytes | None], ...]
+    """Kafka tells a null value from an empty one; ClickHouse shows both as empty."""
     stage: str
     """`decode`, `validate` or `process`."""
     error: str

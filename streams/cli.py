@@ -80,6 +80,26 @@ SECTIONS: Final[dict[str, tuple[Entry, ...]]] = {
             "touchline dead-letters list --reason direction",
         ),
     ),
+    "Act on it": (
+        Entry(
+            "findings",
+            "streams.commands.findings:findings",
+            "What dissatisfies customers, why; acknowledge it, snooze it.",
+            "touchline findings list --severity severe --state open",
+        ),
+        Entry(
+            "light",
+            "streams.commands.light:light",
+            "Why a customer is green, yellow or red, line by line.",
+            "touchline light crm:A1",
+        ),
+        Entry(
+            "rules",
+            "streams.commands.rules:rules",
+            "Check rules, list them, try them on history before they count.",
+            "touchline rules backtest my-rules/ --from 2026-01-01T00:00:00Z",
+        ),
+    ),
     "Run it": (
         Entry(
             "migrate",

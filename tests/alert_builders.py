@@ -116,9 +116,7 @@ class Desk:
         before = len(self.rows)
         while (due := self.next_due()) is not None and due <= now:
             self.now, stored = max(self.now, due), dict(self.books)
-            self._wake(
-                [key for key, value in self.books.items() if (decode_book(value).due or now + 1) <= due]
-            )
+            self._wake([key for key, value in self.books.items() if decode_book(value).due == due])
             assert self.books != stored, f"due at {due}, and nothing changes"
         self.now = now
         return self.rows[before:]

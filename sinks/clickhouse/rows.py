@@ -129,8 +129,15 @@ def journey_rows(
 
 
 def dead_letter_rows(letters: Sequence[tuple[DeadLetter, int]]) -> Rows:
-    """Rows of `dead_letters_raw`: (letter, incarnation of the topics)."""
-    return transposed(DEAD_LETTER_COLUMNS, [(*letter, incarnation) for letter, incarnation in letters])
+    """Rows of `dead_letters_raw`: (letter, incarnation of the topics).
+
+    A header without a value becomes an empty one.
+    """
+    known = [
+        (letter._replace(headers=tuple((name, value or b"") for name, value in letter.headers)), incarnation)
+        for letter, incarnation in letters
+    ]
+    return transposed(DEAD_LETTER_COLUMNS, [(*letter, incarnation) for letter, incarnation in known])
 
 
 def transposed(names: tuple[str, ...], rows: Sequence[tuple[Any, ...]]) -> Rows:

@@ -18,7 +18,7 @@ from streams.commands.backtest_report import (
     prediction_lines,
     when,
 )
-from streams.commands.candidate_rules import candidate
+from streams.commands.candidate_rules import candidate, horizon_of
 from streams.commands.columns import table
 from streams.commands.failures import CommandFailed
 from streams.commands.options import DURATION, INSTANT, print_json
@@ -99,7 +99,7 @@ def backtest(
     if horizon <= timedelta(0):
         raise click.BadParameter("expected more than nothing", param_hint="--horizon")
     settings = load_settings()
-    rule_set = candidate(rules, _horizon(settings))
+    rule_set = candidate(rules, horizon_of(settings))
     outcomes = None if labels is None else _labels(labels, what)
     run = _Run(settings, since, until)
     tally: Tally | None = None
@@ -152,7 +152,7 @@ def diff(old: Path, new: Path, since: datetime | None, until: datetime | None, a
     A finding is the same when rule, case, customer, anchor and counted subject are: also when its severity is another.
     """
     settings = load_settings()
-    before, after = (candidate(path, _horizon(settings)) for path in (old, new))
+    before, after = (candidate(path, horizon_of(settings)) for path in (old, new))
     run = _Run(settings, since, until)
     added: list[Raised] = []
     gone: list[Raised] = []
@@ -295,10 +295,6 @@ def _labels(file: Path, what: tuple[str, ...]) -> list[Label]:
         kinds = f" of {', '.join(what)}" if what else ""
         raise CommandFailed(f"{file}: no label{kinds}", "look at the values of `what` in it" if what else "")
     return labels
-
-
-def _horizon(settings: Settings) -> Micros:
-    return _micros(settings.journeys.horizon)
 
 
 def _micros(duration: timedelta) -> Micros:

@@ -1,11 +1,23 @@
 """Rule sets that a command is given: a file or a folder, whole or not at all."""
 
+from datetime import timedelta
 from pathlib import Path
 
 from schemas.interaction import Micros
 from streams.commands.failures import CommandFailed
 from streams.core.detection.ruleset import RuleSet
-from streams.rule_files import RuleProblem, compile_files, read_rules
+from streams.rule_files import CATALOGUE, RuleProblem, compile_files, read_rules
+from streams.settings import Settings
+
+
+def rules_folder(settings: Settings) -> Path:
+    """Where the rule files are: the configured folder, else the catalogue that ships."""
+    return settings.rules.directory or CATALOGUE
+
+
+def horizon_of(settings: Settings) -> Micros:
+    """The horizon that rules are compiled with: it is part of what they mean."""
+    return settings.journeys.horizon // timedelta(microseconds=1)
 
 
 def files_of(path: Path) -> list[Path]:

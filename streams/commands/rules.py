@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 
 import click
 
-from streams.app import micros, rules_folder
+from schemas.findings import SEVERITIES
 from streams.commands.backtesting import backtest, diff
-from streams.commands.candidate_rules import files_of
+from streams.commands.candidate_rules import files_of, horizon_of, rules_folder
 from streams.commands.columns import table
 from streams.commands.failures import CommandFailed, NotAsExpected
 from streams.commands.options import print_json
@@ -61,14 +61,14 @@ class Checked(NamedTuple):
 def check(paths: tuple[Path, ...], as_json: bool) -> None:
     """Validate rule files and play their fixtures; exit status 1 when anything is wrong.
 
-    PATHS are files or folders; default: the configured folder, else the catalogue that ships. Fixtures are looked for in
-    `fixtures/RULE/*.yaml` beside the rule's file, and played together with the other rules of its folder.
+    PATHS are files or folders; default: the configured folder, else the catalogue that ships. Fixtures are looked for
+    in `fixtures/RULE/*.yaml` beside the rule's file, and played together with the other rules of its folder.
     """
     settings = load_settings()
     files = list(
         dict.fromkeys(file for path in paths or (rules_folder(settings),) for file in files_of(path))
     )
-    checked = check_files(files, micros(settings.journeys.horizon))
+    checked = check_files(files, horizon_of(settings))
     valid = all(one.valid for one in checked)
     if as_json:
         print_json({"valid": valid, "files": [_checked(one) for one in checked]})
@@ -161,7 +161,7 @@ def list_command(as_json: bool) -> None:
     """
     settings = load_settings()
     folder = rules_folder(settings)
-    horizon = micros(settings.journeys.horizon)
+    horizon = horizon_of(settings)
     files = files_of(folder)
     try:
         found = read_rules(files)
@@ -221,8 +221,6 @@ def _listed(file: Path, rule: RuleFile, force: InForce | None) -> dict[str, Any]
 
 def _severities(rule: RuleFile) -> list[str]:
     """What a rule can raise, mildest first."""
-    from schemas.findings import SEVERITIES
-
     told: set[str] = set()
     for case in rule.stands_when:
         document = case.model_dump()

@@ -44,7 +44,7 @@ async def deliver(
 async def deliver_with_headers(
     producer: AIOKafkaProducer,
     topic: str,
-    records: Sequence[tuple[int, bytes | None, bytes | None, Sequence[tuple[str, bytes]]]],
+    records: Sequence[tuple[int, bytes | None, bytes | None, Sequence[tuple[str, bytes | None]]]],
 ) -> None:
     """Send (partition, key, value, headers) one by one and wait for all: for the few, such as dead letters."""
     futures = [

@@ -25,12 +25,11 @@ from streams.core.alerting.book import (
     with_thread,
 )
 from streams.core.alerting.policy import AlertPolicy
+from streams.core.alerting.schedule import scheduled
 from streams.core.alerting.shelf import Shelf
 
 EXAMPLES: Final = 5
 """Customers that a summary names."""
-
-from streams.core.alerting.schedule import scheduled
 
 _replace = msgspec.structs.replace
 

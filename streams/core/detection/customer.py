@@ -4,7 +4,7 @@ Detection looks further back than journeys do. Steps that leave the timeline go 
 can look back on them, so nothing is held twice.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -128,8 +128,11 @@ def watch(
     touched = clock if arrivals else before.touched
     silent_from = max(state.newest, touched) + rules.lookback + 1
     # A customer of whom nothing more is heard is let go some day; until then the line's own time decides.
-    cut = state.newest + 1 if clock >= silent_from else state.newest - rules.lookback
-    kept, forgotten_before = _held_aside(steps, cut, detected.expects, before.forgotten_before)
+    if clock >= silent_from:
+        cut, reached = state.newest + 1, clock
+    else:
+        cut, reached = state.newest - rules.lookback, state.newest
+    kept, forgotten_before = _held_aside(steps, cut, reached, detected.expects, before.forgotten_before)
     if kept and clock < silent_from:
         due = earliest(due, silent_from)
     return Told(
@@ -164,25 +167,30 @@ def _numbered(
 
 
 def _held_aside(
-    steps: Sequence[Step], cut: Micros, expects: Iterable[Expectation], forgotten_before: Micros | None
+    steps: Sequence[Step],
+    cut: Micros,
+    reached: Micros,
+    expects: Iterable[Expectation],
+    forgotten_before: Micros | None,
 ) -> tuple[list[Step], Micros | None]:
-    """The steps aside that occurred at `cut` or later, or of which something is expected; since when all is held."""
+    """The steps aside that occurred at `cut` or later, or of which something is expected beyond `reached`; and the
+    instant since when everything is held (see `RuleSet.complete_from`).
+    """
     if not steps or steps[0].occurred_at >= cut:
         return list(steps), forgotten_before
-    expected: dict[Identity, Micros | None] = {one.identity: one.until for one in expects}
-    kept = []
-    for step in steps:
-        identity = Identity(*step.identity)
-        if step.occurred_at < cut and not _is_expected(expected, identity, cut):
-            dropped = step.occurred_at + 1
-            forgotten_before = dropped if forgotten_before is None else max(forgotten_before, dropped)
-        else:
-            kept.append(step)
+    expected = {one.identity: one.until for one in expects}
+    kept = [
+        step
+        for step in steps
+        if step.occurred_at >= cut or _is_expected(expected, Identity(*step.identity), reached)
+    ]
+    if len(kept) < len(steps):
+        forgotten_before = cut if forgotten_before is None else max(forgotten_before, cut)
     return kept, forgotten_before
 
 
-def _is_expected(expected: dict[Identity, Micros | None], identity: Identity, cut: Micros) -> bool:
+def _is_expected(expected: Mapping[Identity, Micros | None], identity: Identity, reached: Micros) -> bool:
     if identity not in expected:
         return False
     until = expected[identity]
-    return until is None or until >= cut
+    return until is None or until >= reached

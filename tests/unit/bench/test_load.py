@@ -8,8 +8,11 @@ import msgspec
 
 from bench.budget import Stopwatch
 from bench.load import CUSTOMERS, count_events
-from bench.memory import bytes_per_customer
+from bench.memory import INTERACTIONS, fill
 from bench.pinned import command
+from streams.agents.agenda import Agenda
+from streams.core.state import decode_state
+from streams.kafka.store import State
 
 
 def test_the_same_seed_gives_the_same_records() -> None:
@@ -50,5 +53,12 @@ def test_a_stage_is_charged_for_its_own_time_only() -> None:
     assert watch.seconds["busy"] > watch.seconds["idle"] >= 0
 
 
-def test_the_weight_of_customers_is_at_least_that_of_their_states() -> None:
-    assert bytes_per_customer(2_000) > 1_500
+def test_what_is_weighed_are_open_journeys_of_five_interactions_that_are_due() -> None:
+    timelines: State = {}
+    agenda = Agenda()
+    fill(timelines, agenda, 50)
+    states = [decode_state(state) for state in timelines.values()]
+    assert len(states) == len(agenda) == 50
+    assert {(state.held, len(state.journeys), state.journeys[0].closed) for state in states} == {
+        (INTERACTIONS, 1, False)
+    }

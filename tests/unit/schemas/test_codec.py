@@ -297,3 +297,25 @@ def test_strings_are_as_long_as_allowed_and_no_longer(path: str, limit: int) -> 
 def test_an_attribute_has_a_name_of_at_most_256_characters() -> None:
     assert accepted(CALL | {"attributes": {"я" * 256: ""}}).attributes == {"я" * 256: ""}
     assert "must have at most 256 characters" in rejected(CALL | {"attributes": {"я" * 257: ""}}).message
+
+
+@pytest.mark.parametrize("depth", [1_000, 100_000])
+def test_nesting_without_an_end_is_refused_and_raises_nothing(depth: int) -> None:
+    assert rejected(b'{"a":' * depth).error == "not_json"
+    closed = b'{"channel":"online","a":' + b"[" * depth + b"]" * depth + b"}"
+    assert rejected(closed).stage == "decode"
+
+
+@pytest.mark.parametrize("extra", [{}, {"channel": ""}, {"channel": None}])
+def test_a_case_update_needs_its_channel_as_every_event_does(extra: dict[str, Any]) -> None:
+    event = {key: value for key, value in CALL.items() if key not in ("channel", "direction")}
+    refusal = rejected(event | {"type": "case_update"} | extra)
+    assert (refusal.error, refusal.message.partition(":")[0]) == ("invalid", "channel")
+
+
+def test_a_bug_in_the_decoder_costs_one_record_only() -> None:
+    def fails(_identifiers: Identifiers) -> str | None:
+        raise RuntimeError("personal@example.com")
+
+    result = Decoder("BG", FUTURE, fails).decode(json.dumps(CALL).encode(), (), "t", 0, 0, None, NOW)
+    assert result == Rejected("decode", "unforeseen", "the decoder failed with RuntimeError")

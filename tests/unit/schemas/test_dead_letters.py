@@ -58,3 +58,16 @@ def test_a_partition_that_is_no_number_is_refused(value: bytes) -> None:
     ]
     with pytest.raises(NotADeadLetter, match="partition"):
         parse_dead_letter(None, None, headers, 0)
+
+
+def test_a_header_without_a_value_stays_without_one() -> None:
+    letter = LETTER._replace(headers=(("trace", None), ("trace", b"")))
+    headers = dead_letter_headers(letter)
+    assert headers[:2] == [("trace", None), ("trace", b"")]
+    assert parse_dead_letter(letter.key, letter.value, headers, letter.occurred_at) == letter
+
+
+def test_a_reason_without_a_value_is_missing() -> None:
+    headers = [(name, None if name == HEADERS[0] else value) for name, value in dead_letter_headers(LETTER)]
+    with pytest.raises(NotADeadLetter, match=HEADERS[0]):
+        parse_dead_letter(None, None, headers, 0)

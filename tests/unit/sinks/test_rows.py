@@ -76,3 +76,9 @@ def test_a_dead_letter_row_is_the_letter_and_the_incarnation() -> None:
     (block,) = rows.blocks
     assert [column[0] for column in block] == [*letter, 9]
     assert len(DEAD_LETTER_COLUMNS) == len(block)
+
+
+def test_a_header_without_a_value_can_be_stored() -> None:
+    letter = DeadLetter("t", 0, 0, None, None, (("a", None), ("b", b"1")), "decode", "empty", "m", 0)
+    (block,) = dead_letter_rows([(letter, 1)]).blocks
+    assert block[DEAD_LETTER_COLUMNS.index("headers")] == ((("a", b""), ("b", b"1")),)

@@ -32,6 +32,7 @@ check: setup ## Format, lint, types, import contracts, generated documents
 	$(BIN)/lint-imports
 	$(BIN)/python -m streams.settings_document --check
 	$(BIN)/python -m schemas.documents --check
+	$(BIN)/python -m schemas.compatibility
 	$(BIN)/python -m sinks.clickhouse.dictionary --check
 
 format: setup ## Put files into the form that `make check` wants

@@ -83,8 +83,9 @@ def advance_batch(
             advance = advance_anonymous(before, arrived, now, policy)
         else:
             customer = key.decode()
-            appended = append(customer, before, arrived[0], now, policy) if len(arrived) == 1 else None
-            advance = appended or advance_customer(customer, before, arrived, now, policy)
+            advance = append(customer, before, arrived, now, policy) or advance_customer(
+                customer, before, arrived, now, policy
+            )
             journeys.extend(advance.journeys)
             if advance.retracted:
                 retracted.extend([(customer, journey_id) for journey_id in advance.retracted])

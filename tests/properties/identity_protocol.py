@@ -76,7 +76,7 @@ class Worker:
         self.links_seen = 0
         self.corrections: dict[tuple[str, str], Correction] = {}
         self.corrections_seen = 0
-        self.touched: list[tuple[int, Name]] = []
+        self.touched: list[tuple[int, set[Name] | None]] = []
         self.owns: dict[int, Session] = {}
 
 
@@ -135,9 +135,8 @@ class World:
         if until > worker.links_seen:
             changes = worker.index.apply(self.links[worker.links_seen : until])
             worker.links_seen = until
-            worker.touched += [(until, before.customer) for before, _ in changes.values()]
-            # A name that an identifier takes on by itself may be the holder of interactions, too.
-            worker.touched += [(until, name) for name in changes]
+            holders = worker.index.holders(changes)
+            worker.touched.append((until, holders))
 
     def read_corrections(self, worker: Worker, until: int) -> None:
         for correction in self.corrections[worker.corrections_seen : until]:
@@ -262,7 +261,10 @@ class World:
         """Keys whose interactions may have to go: all at first, then those that links or corrections touch."""
         if session.swept < 0:
             return list(session.states)
-        keys = {name.encode() for at, name in worker.touched if at > session.swept}
+        news = [holders for at, holders in worker.touched if at > session.swept]
+        if None in news:
+            return list(session.states)
+        keys = {name.encode() for holders in news for name in holders or ()}
         for key, state in session.states.items():
             for step in state.steps():
                 correction = worker.corrections.get(step.identity)

@@ -476,31 +476,40 @@ def _steps(log: Sequence[Interaction], customer: str) -> Sequence[Step]:
 @given(
     logs(),
     st.integers(-30, 30),
+    st.integers(1, 12),
     st.sampled_from([POLICY, JourneyPolicy(gap=5, horizon=20, max_interactions=4)]),
 )
 def test_appending_gives_what_evaluating_the_whole_timeline_gives(
-    log: list[Interaction], shift: Micros, policy: JourneyPolicy
+    log: list[Interaction], shift: Micros, batch: int, policy: JourneyPolicy
 ) -> None:
     mostly_in_order = sorted(log, key=lambda one: one.occurred_at // 8)
+    clock = clock_of(mostly_in_order, shift)
     states: dict[str, CustomerState | None] = {}
-    for one, now in zip(mostly_in_order, clock_of(mostly_in_order, shift), strict=True):
-        if one.customer is None:
-            continue
-        before = states.get(one.customer)
-        whole = advance_customer(one.customer, before, [one], now, policy)
-        short = append(one.customer, before, one, now, policy)
-        if short is not None:
-            assert encoded(short.state) == encoded(whole.state)
-            assert short.state == whole.state
-            assert [list(part) for part in short[:4]] == [list(part) for part in whole[:4]]
-            assert short[5:] == whole[5:]
-        states[one.customer] = whole.state
+    for start in range(0, len(mostly_in_order), batch):
+        arrivals: dict[str, list[Interaction]] = {}
+        for one in mostly_in_order[start : start + batch]:
+            if one.customer is not None:
+                arrivals.setdefault(one.customer, []).append(one)
+        now = clock[min(start + batch, len(clock)) - 1]
+        for customer, arrived in arrivals.items():
+            before = states.get(customer)
+            whole = advance_customer(customer, before, arrived, now, policy)
+            short = append(customer, before, arrived, now, policy)
+            if short is not None:
+                assert encoded(short.state) == encoded(whole.state)
+                assert short.state == whole.state
+                assert [list(part) for part in short[:4]] == [list(part) for part in whole[:4]]
+                assert short[5:] == whole[5:]
+            states[customer] = whole.state
 
 
 def test_a_customer_s_next_interaction_takes_the_short_way() -> None:
     first, second = builders.call(100, "crm:ann"), builders.mail(108, "crm:ann")
-    begun = append("crm:ann", None, first, 0, POLICY)
+    begun = append("crm:ann", None, [first], 0, POLICY)
     assert begun is not None
-    lengthened = append("crm:ann", begun.state, second, 0, POLICY)
+    lengthened = append("crm:ann", begun.state, [second], 0, POLICY)
     assert lengthened is not None
     assert [journey.interactions for journey in lengthened.journeys] == [2]
+    at_once = append("crm:ann", None, [first, second], 0, POLICY)
+    assert at_once is not None
+    assert at_once.state == lengthened.state

@@ -110,16 +110,14 @@ class IdentityIndex:
     ) -> list[Link]:
         """The records that an interaction adds to the log; nothing is changed before they are read back.
 
-        Its strongest identifier is linked with each of the others; where all are weak, each with each.
+        Each of its identifiers is linked with each: what one of them says of the interaction may depend on another.
         """
         day = occurred_at - occurred_at % DAY
         names = names_of(identifiers)
         if len(names) < 2 or (not unnormalised and self._is_known(names, occurred_at, day)):
             return []
-        names = self._usable(identifiers, unnormalised)
-        strong = names and is_strong(names[0])
         news: list[Link] = []
-        for a, b in ((names[0], other) for other in names[1:]) if strong else combinations(names, 2):
+        for a, b in combinations(self._usable(identifiers, unnormalised), 2):
             edge = self._graph.edge(a, b)
             if edge is None or not edge.is_learnt:
                 if not self._graph.is_settled(a, b):
@@ -133,15 +131,11 @@ class IdentityIndex:
         return news
 
     def _is_known(self, names: list[Name], occurred_at: Micros, day: Micros) -> bool:
-        """Whether an interaction with a strong identifier adds nothing: the common case, made cheap."""
-        a = names[0]
-        if not is_strong(a):
+        """Whether an interaction with two identifiers adds nothing: the common case, made cheap."""
+        if len(names) != 2:
             return False
-        for b in names[1:]:
-            edge = self._graph.edge(a, b)
-            if edge is None or edge.first_seen >= occurred_at or day > edge.last_seen:
-                return False
-        return True
+        edge = self._graph.edge(names[0], names[1])
+        return edge is not None and edge.first_seen < occurred_at and day <= edge.last_seen
 
     def apply(self, records: Iterable[Record]) -> Changes:
         """Unite records with what is known; the identifiers whose place changed by that."""
@@ -157,6 +151,23 @@ class IdentityIndex:
                 if before != after:
                     changes[name] = before, after
         return changes
+
+    def holders(self, changes: Changes) -> set[Name] | None:
+        """The customers whose timelines may hold an interaction that belongs elsewhere after `changes`, which `apply`
+        just gave; None: any customer's.
+
+        An interaction lies with the customer of one of its identifiers, and those are linked with each other. Only a
+        hub does not know what it was seen with; that one changes is rare (somebody told so).
+        """
+        found: set[Name] = set()
+        for name, (before, _) in changes.items():
+            if self._graph.is_hub(name):
+                return None
+            found.add(before.customer)
+            for edge in self._graph.around(name):
+                other = edge.other(name)
+                found.add(changes[other][0].customer if other in changes else self.customer(other))
+        return found
 
     def forget(self, pairs: Iterable[Pair], statements: Iterable[tuple[str, str]] = ()) -> Changes:
         """Forget what was learnt of pairs, and statements by `(source, id)`: erasure. Nothing keeps them from being

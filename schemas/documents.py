@@ -116,6 +116,7 @@ def asyncapi() -> Document:
             "send-alerts": _operation("send", topics.ALERTS),
             "receive-alerts": _operation("receive", topics.ALERTS),
             "send-timelines": _operation("send", topics.TIMELINES),
+            "send-alert-books": _operation("send", topics.ALERT_BOOKS),
         },
         "components": {"messages": _messages()},
     }
@@ -270,6 +271,12 @@ def _messages() -> Document:
     messages[topics.TIMELINES.name] = {
         "name": topics.TIMELINES.name,
         "title": "The state of one customer's timeline",
+        "summary": "Internal. A MessagePack array; only Touchline reads it.",
+        "contentType": "application/msgpack",
+    }
+    messages[topics.ALERT_BOOKS.name] = {
+        "name": topics.ALERT_BOOKS.name,
+        "title": "Who was told what of one customer's findings",
         "summary": "Internal. A MessagePack array; only Touchline reads it.",
         "contentType": "application/msgpack",
     }

@@ -60,7 +60,14 @@ TIMELINES: Final = Topic(
     "timelines", key="the customer", value="the timeline's state: changelog of the table", cleanup="compact"
 )
 
-ALL: Final[tuple[Topic, ...]] = (*RAW.values(), INTERACTIONS, DEAD_LETTERS, ALERTS, TIMELINES)
+ALERT_BOOKS: Final = Topic(
+    "alert-books",
+    key="the customer",
+    value="who was told what of a customer's findings: changelog of the table",
+    cleanup="compact",
+)
+
+ALL: Final[tuple[Topic, ...]] = (*RAW.values(), INTERACTIONS, DEAD_LETTERS, ALERTS, TIMELINES, ALERT_BOOKS)
 
 
 def partition_of(key: bytes, partitions: int) -> int:

@@ -4,19 +4,23 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import faust
 from aiokafka import AIOKafkaProducer
 from faust.types import TP, EventT, StreamT
 
 from schemas.codec import Decoder
-from schemas.topics import ALERTS, DEAD_LETTERS, INTERACTIONS, MAX_RECORD_BYTES, RAW, TIMELINES
+from schemas.records import SinkBatch
+from schemas.topics import ALERT_BOOKS, ALERTS, DEAD_LETTERS, INTERACTIONS, MAX_RECORD_BYTES, RAW, TIMELINES
+from sinks.notifications.posting import Poster
 from streams.agents.identify import Identify
 from streams.agents.journeys import Journeys
 from streams.agents.lanes import EXIT_BUG, Lanes, end_process
 from streams.agents.marks import OwnMarks, publish_marks, source_name
+from streams.agents.notify import Notify
 from streams.agents.rules import RulesPublisher
 from streams.agents.sink import Epochs, Persister, Sink
 from streams.agents.watchdog import Watchdog
@@ -24,13 +28,12 @@ from streams.core.detection.customer import Detection
 from streams.core.detection.light import LightPolicy
 from streams.core.identity import customer_of
 from streams.core.policy import JourneyPolicy
+from streams.destinations import alert_policy, build_destinations
 from streams.kafka.store import State, TimelineStore
 from streams.kafka.transport import Transport
 from streams.rule_files import CATALOGUE, load_rules
 from streams.rule_sets import compile_record
 from streams.settings import Settings
-
-TABLE: Final = "timelines"
 
 
 class _TimelinesTable(faust.Table):  # type: ignore[misc]
@@ -117,7 +120,7 @@ def faust_app(settings: Settings, bootstrap: str, datadir: Path) -> faust.App:
 
 
 def build_app(settings: Settings, bootstrap: str, sink: Sink, epochs: Epochs, datadir: Path) -> faust.App:
-    """The worker's app: agents `identify` and `journeys`, the timelines table, watermarks, the watchdog.
+    """The worker's app: agents `identify`, `journeys` and `notify`, their tables, watermarks, the watchdog.
 
     Nothing connects before the app is started. `sink` is closed when the app stops.
     """
@@ -126,39 +129,44 @@ def build_app(settings: Settings, bootstrap: str, sink: Sink, epochs: Epochs, da
     raw_topics = [topic.full_name(prefix) for topic in RAW.values()]
     interactions_topic = INTERACTIONS.full_name(prefix)
     timelines_topic = TIMELINES.full_name(prefix)
+    alerts_topic, books_topic = ALERTS.full_name(prefix), ALERT_BOOKS.full_name(prefix)
 
     def topic(*names: str) -> faust.TopicT:
         return app.topic(*names, key_serializer="raw", value_serializer="raw", partitions=partitions)
 
-    table = app.Table(
-        TABLE,
-        partitions=partitions,
-        key_type=bytes,
-        value_type=bytes,
-        changelog_topic=app.topic(
-            timelines_topic,
-            key_serializer="raw",
-            value_serializer="raw",
+    def table(name: str, changelog: str) -> faust.Table:
+        return app.Table(
+            name,
             partitions=partitions,
-            acks=False,
-            internal=True,
-            compacting=True,
-            maxsize=131_072,
-            allow_empty=True,
-        ),
-    )
+            key_type=bytes,
+            value_type=bytes,
+            changelog_topic=app.topic(
+                changelog,
+                key_serializer="raw",
+                value_serializer="raw",
+                partitions=partitions,
+                acks=False,
+                internal=True,
+                compacting=True,
+                maxsize=131_072,
+                allow_empty=True,
+            ),
+        )
+
+    timelines_table = table("timelines", timelines_topic)
+    books_table = table("alert_books", books_topic)
 
     def producer() -> AIOKafkaProducer:
         return app.producer._ensure_producer()
 
-    def timelines(partition: int) -> State:
+    def state_of(table: faust.Table, partition: int) -> State:
         store: TimelineStore = table.data
         return store.partition(partition)
 
-    def changelog_written(partition: int, offset: int) -> None:
+    def changelog_written(topic: str, partition: int, offset: int) -> None:
         # What this worker wrote it need not read again at the next rebalance.
         offsets = app.tables.recovery.active_offsets
-        tp = TP(timelines_topic, partition)
+        tp = TP(topic, partition)
         if tp in offsets:
             offsets[tp] = max(offsets[tp] or 0, offset)
 
@@ -181,24 +189,39 @@ def build_app(settings: Settings, bootstrap: str, sink: Sink, epochs: Epochs, da
     )
     journeys = Journeys(
         policy=journey_policy(settings),
-        timelines=timelines,
+        timelines=partial(state_of, timelines_table),
         producer=producer,
         persister=persister,
         epochs=epochs,
         changelog=lambda: timelines_topic,
-        changelog_written=changelog_written,
+        changelog_written=partial(changelog_written, timelines_topic),
         dead_letters_topic=DEAD_LETTERS.full_name(prefix),
-        alerts_topic=ALERTS.full_name(prefix),
+        alerts_topic=alerts_topic,
         detection=detection,
         fading=light.fading,
         sources=[source_name(TP(name, number)) for name in raw_topics for number in range(partitions)],
     )
+    poster = Poster(settings.alerts.timeout.total_seconds())
+    notify = Notify(
+        app=app,
+        policy=alert_policy(settings.alerts, partitions),
+        destinations=build_destinations(settings.alerts, settings.alert_secrets, poster),
+        books=partial(state_of, books_table),
+        producer=producer,
+        store=lambda rows, batch: persister.persist(SinkBatch(alerts=tuple(rows)), batch),
+        topic=alerts_topic,
+        changelog=books_topic,
+        changelog_written=partial(changelog_written, books_topic),
+        dead_letters_topic=DEAD_LETTERS.full_name(prefix),
+    )
     lanes = {
         "identify": Lanes(app, identify, max_records=settings.worker.batch_records),
         "journeys": Lanes(app, journeys, max_records=settings.worker.batch_records),
+        "notify": Lanes(app, notify, max_records=settings.worker.batch_records),
     }
     _agent(app, "identify", topic(*raw_topics), lanes["identify"])
     _agent(app, "journeys", topic(interactions_topic), lanes["journeys"])
+    _agent(app, "notify", topic(alerts_topic), lanes["notify"])
     watchdog = Watchdog(app, persister, settings.worker.watchdog)
 
     @app.timer(settings.time.tick.total_seconds(), name="watermarks")  # type: ignore[untyped-decorator]
@@ -218,12 +241,19 @@ def build_app(settings: Settings, bootstrap: str, sink: Sink, epochs: Epochs, da
             return
         await rules.look(TP(raw_topics[0], 0) in app.consumer.assignment())
 
+    @app.timer(1.0, name="notify")  # type: ignore[untyped-decorator]
+    async def tick_notify() -> None:
+        if not (app.rebalancing or app.in_recovery):
+            await notify.tick()
+
     @app.timer(5.0, name="watchdog")  # type: ignore[untyped-decorator]
     async def watch() -> None:
         await watchdog.check(time.monotonic(), sum(lane.acknowledged for lane in lanes.values()))
 
     @app.on_before_shutdown.connect  # type: ignore[untyped-decorator]
     async def close_sink(*_: Any, **__: Any) -> None:
+        await notify.close()
+        await poster.close()
         await sink.close()
 
     return app

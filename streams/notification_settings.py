@@ -136,7 +136,9 @@ class AlertSettings(_Part):
 class AlertSecrets(_Part):
     """Secrets of destinations by their names: `TOUCHLINE_ALERT_SECRETS__<NAME>`."""
 
-    by_name: dict[Name, SecretStr] = {}
+    by_name: dict[Name, SecretStr] = Field(
+        {}, description="The secret of the destination of that name, in capitals"
+    )
 
     @model_validator(mode="before")
     @classmethod

@@ -23,6 +23,7 @@ from pydantic import (
 
 from schemas.topics import DEFAULT_PARTITIONS, DEFAULT_PREFIX
 from streams.durations import Duration
+from streams.notification_settings import AlertSecrets, AlertSettings
 
 PREFIX = "TOUCHLINE_"
 CONFIG_FILE = "touchline.toml"
@@ -213,6 +214,8 @@ class Settings(Section):
     time: TimeSettings = TimeSettings()
     identity: IdentitySettings = IdentitySettings()
     rules: RulesSettings = RulesSettings()
+    alerts: AlertSettings = AlertSettings()
+    alert_secrets: AlertSecrets = AlertSecrets()
     worker: WorkerSettings = WorkerSettings()
     local: LocalSettings = LocalSettings()
 

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Annotated, Any, Final, Literal, get_args, get_origin
 
 from annotated_types import Ge, Gt, Le, Lt
-from pydantic import SecretStr
+from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 
-from streams.settings import CONFIG_FILE, PREFIX, Section, Settings
+from streams.notification_settings import AlertSecrets
+from streams.settings import CONFIG_FILE, PREFIX, Settings
 
 PATH: Final = Path(__file__).resolve().parent.parent / "docs" / "settings.md"
 
@@ -46,10 +47,10 @@ def document() -> str:
     return "\n".join(parts) + "\n"
 
 
-def sections() -> Iterator[tuple[str, type[Section]]]:
+def sections() -> Iterator[tuple[str, type[BaseModel]]]:
     """The named groups of settings."""
     for name, field in Settings.model_fields.items():
-        if isinstance(field.annotation, type) and issubclass(field.annotation, Section):
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
             yield name, field.annotation
 
 
@@ -72,9 +73,9 @@ def _plain_fields() -> Iterator[tuple[str, FieldInfo]]:
         yield f"{PREFIX}{name.upper()}", Settings.model_fields[name]
 
 
-def _rows(section: type[Section], prefix: str) -> Iterator[tuple[str, FieldInfo]]:
+def _rows(section: type[BaseModel], prefix: str) -> Iterator[tuple[str, FieldInfo]]:
     for name, field in section.model_fields.items():
-        yield prefix + name.upper(), field
+        yield prefix + ("<NAME>" if section is AlertSecrets else name.upper()), field
 
 
 def _config_row() -> str:
@@ -115,10 +116,19 @@ def _type_name(annotation: Any) -> str:
         return ", ".join([_type_name(inner), *filter(None, map(_bound, metadata))])
     if get_origin(annotation) is Literal:
         return " \\| ".join(f"`{word}`" for word in get_args(annotation))
+    if get_origin(annotation) in (dict, tuple):
+        return f"tables in `{CONFIG_FILE}`"
     options = [option for option in get_args(annotation) if option is not type(None)]
     if options:
         return _type_name(options[0])
-    names = {timedelta: "duration", SecretStr: "secret", Path: "path", int: "number", str: "text"}
+    names = {
+        timedelta: "duration",
+        SecretStr: "secret",
+        Path: "path",
+        int: "number",
+        float: "number",
+        str: "text",
+    }
     return names.get(annotation, str(annotation))
 
 

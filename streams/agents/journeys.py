@@ -175,7 +175,7 @@ class Journeys:
         )
         await self._persister.persist(rows, batch)
         if result.changes:
-            await self._send_alerts(batch, result.changes)
+            await self._send_alerts(batch, partition, result.changes)
         changes = dict(result.states)
         if changes:
             # The clock is stored with what it has decided: a later owner never judges by an earlier time.
@@ -219,11 +219,17 @@ class Journeys:
         good = [item for index, item in enumerate(interactions) if index not in skipped]
         return step(good), [_dead_letter(interactions[poison.position], poison) for poison in bad]
 
-    async def _send_alerts(self, batch: Batch, changes: Sequence[FindingChange]) -> None:
+    async def _send_alerts(
+        self, batch: Batch, partition: PartitionState, changes: Sequence[FindingChange]
+    ) -> None:
         """One alert for each finding that changed, on the customer's partition; repetitions have the same version."""
+        cool_downs = self._detection(partition.rules).rules.cool_downs if partition.rules is not None else {}
         items = [
             (alert_key(alert), encode_alert_record(alert))
-            for alert in (alert_of(change, change.sequence) for change in last_changes(changes))
+            for alert in (
+                alert_of(change, change.sequence, cool_downs.get(change.finding.rule))
+                for change in last_changes(changes)
+            )
         ]
         await insist(
             lambda: deliver(self._producer(), self._alerts_topic, batch.tp.partition, items),

@@ -30,6 +30,16 @@ FINDING: Final = (
 )
 CHANGE: Final = ("sequence", "kind", "at", "reason", "cause_source", "cause_id", "severity", "sentence")
 ALERT: Final = ("kind", "destination", "status", "reason", "at")
+CONTRIBUTION: Final = (
+    "finding_id",
+    "rule",
+    "channel",
+    "severity",
+    "raised_at",
+    "weight",
+    "points",
+    "sentence",
+)
 EVIDENCE: Final = ("source", "id", "topic", "partition", "offset", "occurred_at", "channel", "values")
 
 Row = Mapping[str, Any]
@@ -135,8 +145,10 @@ def alerts_of(client: Any, finding_id: str) -> list[Row]:
 def light_of(client: Any, customer: str) -> Light | None:
     """A customer's light; green without lines where nothing adds to it; None for an unknown customer."""
     per_channel = ", ".join(f"light_{channel}, score_{channel}" for channel in CHANNELS)
+    # One by one: the driver cannot read a decimal within a tuple.
+    per_line = ", ".join(f"arrayMap(line -> line.{name}, contributions)" for name in CONTRIBUTION)
     rows = client.execute(
-        f"SELECT light, score, {per_channel}, decayed_to, contributions FROM lights WHERE customer = %(customer)s",
+        f"SELECT light, score, {per_channel}, decayed_to, {per_line} FROM lights WHERE customer = %(customer)s",
         {"customer": customer},
     )
     if not rows:
@@ -145,17 +157,13 @@ def light_of(client: Any, customer: str) -> Light | None:
         )
         nothing: dict[str, tuple[str, Decimal]] = dict.fromkeys(CHANNELS, ("green", Decimal(0)))
         return Light(customer, "green", Decimal(0), nothing, _aware(known[0][0]), ()) if known else None
-    light, score, *parts, at, contributions = rows[0]
-    names = ("finding_id", "rule", "channel", "severity", "raised_at", "weight", "points", "sentence")
-    lines = [_named(names, line) for line in contributions]
+    light, score, *rest = rows[0]
+    channels = {channel: (rest[2 * index], rest[2 * index + 1]) for index, channel in enumerate(CHANNELS)}
+    at, *columns = rest[2 * len(CHANNELS) :]
+    lines = [_named(CONTRIBUTION, line) for line in zip(*columns, strict=True)]
     lines.sort(key=lambda line: (-line["points"], line["raised_at"], line["finding_id"]))
     return Light(
-        customer,
-        light,
-        score,
-        {channel: (parts[2 * index], parts[2 * index + 1]) for index, channel in enumerate(CHANNELS)},
-        _aware(at),
-        tuple(line for line in lines if line["points"]),
+        customer, light, score, channels, _aware(at), tuple(line for line in lines if line["points"])
     )
 
 

@@ -7,7 +7,7 @@ from decimal import Decimal
 from hashlib import blake2b
 from typing import Any, Final, Literal, NamedTuple, assert_never
 
-from schemas.interaction import DAY, Interaction, Micros
+from schemas.interaction import DAY, SECOND, Interaction, Micros
 from schemas.vocabulary import INTERACTION_TYPES
 from streams.core.detection.absence import Absence
 from streams.core.detection.accumulation import Accumulation
@@ -86,6 +86,11 @@ class RuleSet:
     reach: Micros
     """How far before it is raised the evidence of a finding can lie, promises and paused clocks aside."""
     tests: Mapping[str, tuple[tuple[int, Test], ...]] = field(repr=False)
+
+    @property
+    def cool_downs(self) -> dict[str, float]:
+        """Seconds between two alerts of a rule about a customer, by the rule's id."""
+        return {rule.id: rule.cool_down / SECOND for rule in self.rules}
 
     @property
     def lookback(self) -> Micros:

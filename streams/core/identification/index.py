@@ -157,7 +157,7 @@ class IdentityIndex:
         just gave; None: any customer's.
 
         An interaction lies with the customer of one of its identifiers, and those are linked with each other. Only a
-        hub does not know what it was seen with; that one changes is rare (somebody told so).
+        hub does not know what it was seen with; that one changes is rare.
         """
         found: set[Name] = set()
         for name, (before, _) in changes.items():

@@ -58,8 +58,7 @@ def variables() -> dict[str, FieldInfo]:
     """Every environment variable with its field."""
     named = {f"{PREFIX}{name.upper()}": Settings.model_fields[name] for name in _plain_names()}
     for name, section in sections():
-        for key, field in section.model_fields.items():
-            named[f"{PREFIX}{name.upper()}__{key.upper()}"] = field
+        named.update(_rows(section, f"{PREFIX}{name.upper()}__"))
     return named
 
 

@@ -158,7 +158,9 @@ def light_of(client: Any, customer: str) -> Light | None:
         nothing: dict[str, tuple[str, Decimal]] = dict.fromkeys(CHANNELS, ("green", Decimal(0)))
         return Light(customer, "green", Decimal(0), nothing, _aware(known[0][0]), ()) if known else None
     light, score, *rest = rows[0]
-    channels = {channel: (rest[2 * index], rest[2 * index + 1]) for index, channel in enumerate(CHANNELS)}
+    channels: dict[str, tuple[str, Decimal]] = {
+        channel: (rest[2 * index], rest[2 * index + 1]) for index, channel in enumerate(CHANNELS)
+    }
     at, *columns = rest[2 * len(CHANNELS) :]
     lines = [_named(CONTRIBUTION, line) for line in zip(*columns, strict=True)]
     lines.sort(key=lambda line: (-line["points"], line["raised_at"], line["finding_id"]))

@@ -124,7 +124,9 @@ def _watched(
         and remembered.rules_version == detection.rules.version
     ):
         return advance, None
-    journeys_due = before.journeys_due if unchanged and before is not None else state.due
+    # A state that no rules have looked at yet says when its journeys are due in `due` itself.
+    watched = unchanged and before is not None and before.detection
+    journeys_due = before.journeys_due if watched and before is not None else state.due
     told = watch(customer, remembered, state, advance.left, advance.placed, now, detection)
     state = msgspec.structs.replace(
         state,

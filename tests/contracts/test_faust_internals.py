@@ -277,13 +277,13 @@ def test_errors_say_whether_they_pass() -> None:
 
 
 async def test_the_apps_table_uses_our_store(app: faust.App) -> None:
-    (table,) = app.tables.values()
+    table = app.tables["timelines"]
     assert isinstance(table.data, TimelineStore)
-    assert app.tables.changelog_topics == {"touchline.timelines"}
+    assert app.tables.changelog_topics == {"touchline.timelines", "touchline.alert-books"}
 
 
 async def test_recovery_applies_changelog_batches_through_our_store(app: faust.App) -> None:
-    (table,) = app.tables.values()
+    table = app.tables["timelines"]
     change = SimpleNamespace(partition=2, key=b"k", value=b"v")
     table.apply_changelog_batch([SimpleNamespace(message=SimpleNamespace(value=[change]))])
     assert table.data.partition(2) == {b"k": b"v"}
@@ -292,7 +292,7 @@ async def test_recovery_applies_changelog_batches_through_our_store(app: faust.A
 async def test_active_offsets_are_where_recovery_goes_on(app: faust.App) -> None:
     recovery, tp = app.tables.recovery, TP("touchline.timelines", 2)
     assert isinstance(recovery, Recovery)
-    (table,) = app.tables.values()
+    table = app.tables["timelines"]
     recovery.add_active(table, tp)
     assert recovery.active_offsets[tp] is None, "a new owner begins at the beginning"
     recovery.active_offsets[tp] = 9

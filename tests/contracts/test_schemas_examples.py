@@ -15,8 +15,8 @@ from schemas.vocabulary import CHANNELS, INTERACTION_TYPES
 from schemas.wire import decode_fast
 
 EXAMPLES = Path(__file__).parents[2] / "schemas" / "examples"
-VALID = sorted(EXAMPLES.glob("*/valid/*.json"))
-INVALID = sorted(EXAMPLES.glob("*/invalid/*.json"))
+VALID = sorted(file for channel in CHANNELS for file in EXAMPLES.glob(f"{channel}/valid/*.json"))
+INVALID = sorted(file for channel in CHANNELS for file in EXAMPLES.glob(f"{channel}/invalid/*.json"))
 NOW = parse_timestamp("2026-06-01T00:00:00Z")
 DECODER = Decoder("BG", 0, lambda _: None)
 

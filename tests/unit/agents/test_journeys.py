@@ -17,16 +17,19 @@ from schemas.interaction import (
     encode_watermarks,
     routing_key,
 )
+from schemas.rule_sets import RULES_KEY, encode_rules
 from streams.agents import journeys as module
 from streams.agents.clocks import CLOCK_KEY
 from streams.agents.journeys import Journeys
 from streams.agents.lanes import Fenced, Unavailable
 from streams.agents.sink import Persister
+from streams.app import rules_folder
 from streams.core.detection.customer import Detection
 from streams.core.detection.light import DEFAULT_LIGHT
 from streams.core.policy import JourneyPolicy
 from streams.kafka.store import State
-from streams.rule_sets import compile_record
+from streams.rule_sets import compile_record, read_folder
+from streams.settings import Settings
 from tests.builders import call, instant, visit
 from tests.unit.agents.fakes import App, Epochs, Producer, Record, Sink, pauses
 
@@ -150,6 +153,16 @@ async def test_a_journey_closes_when_the_watermark_is_more_than_the_gap_after_it
     await bench.handle(watermark(2, end + GAP + 1))
     assert [journey.closed for batch in bench.sink.written for journey in batch.journeys] == [False, True]
     assert len(bench.app.acks) == 3
+
+
+async def test_a_journey_from_before_the_first_rules_closes_all_the_same() -> None:
+    bench = Bench()
+    await bench.handle(*records(ANN))
+    rules = read_folder(rules_folder(Settings()), 30 * DAY)
+    await bench.handle(Record(1, encode_rules(rules), RULES_KEY))
+    await bench.handle(watermark(2, ANN.occurred_at + GAP + 1))
+    closed = [journey.customer for batch in bench.sink.written for journey in batch.journeys if journey.closed]
+    assert closed == ["crm:ann"]
 
 
 async def test_a_watermark_that_changes_nothing_writes_nothing_and_is_acknowledged() -> None:

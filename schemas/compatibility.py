@@ -18,6 +18,7 @@ from typing import Any, Final
 
 from schemas.codec import Decoder, Rejected
 from schemas.documents import FOLDER, event_schemas
+from schemas.vocabulary import CHANNELS
 
 BASELINE: Final = FOLDER / "baseline"
 EXAMPLES: Final = FOLDER / "examples"
@@ -218,8 +219,9 @@ def accept(baseline: Path = BASELINE, examples: Path = EXAMPLES) -> None:
         if name != "event":
             text = json.dumps(schema, indent=2, ensure_ascii=False)
             (baseline / f"{name}.json").write_text(f"{text}\n", encoding="utf-8")
-    for folder in sorted(examples.glob("*/valid")):
-        shutil.copytree(folder, baseline / "examples" / folder.parent.name)
+    for channel in CHANNELS:  # other folders of examples are of other contracts
+        if (folder := examples / channel / "valid").is_dir():
+            shutil.copytree(folder, baseline / "examples" / channel)
 
 
 def main(arguments: list[str] | None = None) -> int:

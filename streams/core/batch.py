@@ -125,8 +125,7 @@ def _watched(
     ):
         return advance, None
     # A state that no rules have looked at yet says when its journeys are due in `due` itself.
-    watched = unchanged and before is not None and before.detection
-    journeys_due = before.journeys_due if watched and before is not None else state.due
+    journeys_due = state.journeys_due if unchanged and state.detection else state.due
     told = watch(customer, remembered, state, advance.left, advance.placed, now, detection)
     state = msgspec.structs.replace(
         state,

@@ -1,4 +1,4 @@
-"""A worker that acknowledges before ClickHouse has the rows: what must never be, so that the tests prove they see it."""
+"""A worker that acknowledges before ClickHouse has the rows: the control, so that the tests are known to see it."""
 
 import asyncio
 import sys

@@ -54,9 +54,7 @@ def kill(road: Road, number: int) -> int:
 def wait_until_ready_again(road: Road, number: int, gone: int) -> None:
     """Wait until the supervisor has another process in its place and that one has its partitions."""
     worker = road.workers[number]
-    wait_until(
-        lambda: worker.pid != gone and '{"ready": true}' in worker.output(), 60, lambda: worker.account()
-    )
+    wait_until(lambda: worker.pid != gone and '{"ready": true}' in worker.output(), 60, worker.account)
 
 
 def assert_recovered(road: Road, number: int) -> None:

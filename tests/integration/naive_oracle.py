@@ -83,7 +83,8 @@ class Oracle:
 
     def newest(self) -> datetime:
         """When the last interaction began."""
-        return max(journey[-1]["at"] for journey in self._journeys)
+        newest: datetime = max(journey[-1]["at"] for journey in self._journeys)
+        return newest
 
     def customers(self) -> set[str]:
         """Everybody who has a journey."""

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pytest
 from kafka import KafkaConsumer, TopicPartition
@@ -244,8 +244,8 @@ def open_road(
     """A pipeline in `home` for the length of the block, its dead workers restarted as `up` does.
 
     `broker` is `mock`, `kafka` or HOST:PORT; `workers` as many as `up` would start, that is one on the mock, whose
-    groups now and then never answer a second member. `environ` are more settings. Settings reach the workers through the
-    environment, as a user's do, so one such block may be open at a time.
+    groups now and then never answer a second member. `environ` are more settings. They reach the workers
+    through the environment, as a user's do, so one such block may be open at a time.
     """
     variables = {
         "TOUCHLINE_HOME": str(home),

@@ -73,7 +73,7 @@ class App:
         """A batch of one event, as a lane hands it to a handler."""
         message = Message(tp, generation, list(records))
         app: Any = self
-        return Batch(app, tp, generation, self.rebalancing_count, [Event(message, self.acks)], message.value)  # type: ignore[list-item]
+        return Batch(app, tp, generation, self.rebalancing_count, [Event(message, self.acks)], message.value)
 
 
 class Builder:

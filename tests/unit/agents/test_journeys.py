@@ -24,6 +24,7 @@ from streams.agents.journeys import Journeys
 from streams.agents.lanes import Fenced, Unavailable
 from streams.agents.sink import Persister
 from streams.app import rules_folder
+from streams.core.batch import advance_batch
 from streams.core.detection.customer import Detection
 from streams.core.detection.light import DEFAULT_LIGHT
 from streams.core.policy import JourneyPolicy
@@ -161,7 +162,9 @@ async def test_a_journey_from_before_the_first_rules_closes_all_the_same() -> No
     rules = read_folder(rules_folder(Settings()), 30 * DAY)
     await bench.handle(Record(1, encode_rules(rules), RULES_KEY))
     await bench.handle(watermark(2, ANN.occurred_at + GAP + 1))
-    closed = [journey.customer for batch in bench.sink.written for journey in batch.journeys if journey.closed]
+    closed = [
+        journey.customer for batch in bench.sink.written for journey in batch.journeys if journey.closed
+    ]
     assert closed == ["crm:ann"]
 
 
@@ -197,13 +200,11 @@ async def test_more_customers_are_due_than_one_step_takes(monkeypatch: pytest.Mo
 
 
 def core_that_raises_on(bad: Callable[[Interaction], bool], monkeypatch: pytest.MonkeyPatch) -> None:
-    sound = module.advance_batch
-
     def advance(lookup: Any, interactions: Sequence[Interaction], *rest: Any) -> Any:
         for one in interactions:
             if bad(one):
                 raise ArithmeticError(f"cannot digest {one.id}")
-        return sound(lookup, interactions, *rest)
+        return advance_batch(lookup, interactions, *rest)
 
     monkeypatch.setattr(module, "advance_batch", advance)
 

@@ -223,7 +223,7 @@ async def test_an_unforeseen_error_ends_the_process_and_acknowledges_nothing(
         raise error
 
     road = Lanes(app, handler, max_records=10)
-    road._waiting[HERE] = deque([(0, app.event(1))])  # type: ignore[list-item]
+    road._waiting[HERE] = deque([(0, app.event(1))])
     with pytest.raises(Ended):
         await road._lane(HERE)
     assert statuses == [EXIT_BUG]

@@ -30,7 +30,7 @@ class Consumer:
         return self.lags[tp]
 
     def _is_changelog_tp(self, tp: TP) -> bool:
-        return tp == CHANGELOG
+        return bool(tp == CHANGELOG)
 
 
 class App:

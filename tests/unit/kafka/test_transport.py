@@ -121,7 +121,7 @@ async def test_room_is_given_back_once(desk: Desk) -> None:
 async def test_records_that_are_fetched_again_take_no_more_room(desk: Desk) -> None:
     # Faust resumes the partitions at the end of a recovery and seeks only then.
     consumer = desk.consumer
-    consumer._thread = Thread({RAW: 123})  # type: ignore[assignment]
+    consumer._thread = Thread({RAW: 123})
     await desk.deliver(0, 1, 2)
     await desk.deliver(0, 1, 2)
     consumer.release(RAW, 2)
@@ -132,7 +132,7 @@ async def test_records_that_are_fetched_again_take_no_more_room(desk: Desk) -> N
 
 async def test_an_end_is_found_again_after_a_seek_in_the_middle_of_a_delivery(desk: Desk) -> None:
     consumer = desk.consumer
-    consumer._thread = Thread({RAW: 123})  # type: ignore[assignment]
+    consumer._thread = Thread({RAW: 123})
     await desk.deliver(0, 1, 2)
     consumer.fetched.clear()
     consumer.release(RAW, 2)
@@ -215,7 +215,7 @@ class Thread:
 
 async def test_an_end_counts_only_when_all_that_was_fetched_is_acknowledged(desk: Desk) -> None:
     consumer = desk.consumer
-    consumer._thread = Thread({RAW: 123})  # type: ignore[assignment]
+    consumer._thread = Thread({RAW: 123})
     assert await consumer.read_ends() == {RAW: 123}, "an empty partition is read to its end"
     consumer.fetched[RAW] = 1
     assert await consumer.read_ends() == {}, "taken from the fetcher and not delivered yet"

@@ -196,8 +196,8 @@ def prediction_lines(predictions: Predictions, horizon: Micros) -> Iterator[str]
 
 
 def percent(share: float) -> str:
-    """A share with three significant digits where it is small."""
-    return f"{share:.1%}" if share >= 0.001 or share == 0 else f"{share:.2g}"
+    """A share in percent: one decimal, two significant digits where it is below a thousandth."""
+    return f"{share:.1%}" if share >= 0.001 or share == 0 else f"{share * 100:.2g}%"
 
 
 def _spoken(share: Share) -> str:

@@ -98,7 +98,7 @@ def advance_customer(
         tuple(kept.carried),
         marks_of(kept.steps),
     )
-    left = applied.steps[: len(applied.steps) - len(kept.steps)]
+    left = tuple(applied.steps[: len(applied.steps) - len(kept.steps)])
     return Advance(rows, emitted, retracted, applied.superseded, state, beyond, kept.folded, placed, left)
 
 

@@ -115,6 +115,8 @@ def _watched(
     state = advance.state
     if state is None:
         return advance, None
+    if not (detection.rules.rules or advance.left or (before is not None and before.detection)):
+        return advance, None  # no rules, none before, and nothing gone that rules to come would miss
     remembered = decode_remembered(before.detection if before is not None else b"")
     unchanged = state is before
     if (

@@ -14,7 +14,7 @@ def customer_of(identifiers: Identifiers) -> str | None:
     >>> customer_of(Identifiers(None, None, None, "+359888123456", "ann@example.com", None))
     'phone:+359888123456'
     """
-    for prefix, value in zip(_PREFIXES, identifiers, strict=True):
+    for strength, value in enumerate(identifiers):
         if value:
-            return prefix + value
+            return _PREFIXES[strength] + value
     return None

@@ -110,6 +110,9 @@ class World:
         self.workers = [Worker(policy) for _ in range(workers)]
         self.tables = Tables()
         self.deaths = 0.0
+        """How likely a worker dies whenever it may."""
+        self.steps_to_death: int | None = None
+        """Or after how many chances it dies, once."""
         for number in range(partitions):
             self.assign(number)
 
@@ -146,6 +149,12 @@ class World:
         worker.corrections_seen = max(worker.corrections_seen, until)
 
     def may_die(self) -> None:
+        """A place between two steps at which a worker may be killed."""
+        if self.steps_to_death is not None:
+            self.steps_to_death -= 1
+            if self.steps_to_death < 0:
+                self.steps_to_death = None
+                raise Died
         if self.rng.random() < self.deaths:
             raise Died
 
@@ -229,6 +238,7 @@ class World:
         if departures:
             partition.intent = sorted(departures.keys() | session.rewrite)
             self.may_die()
+        kept = session.rewrite if last < session.term else set()
         changes: dict[bytes, Advance] = {}
         for key in {**arrivals, **departures, **dict.fromkeys(rewrites)}:
             changes[key] = self.advance(session, key, departures.get(key, set()), arrivals.get(key, ()),
@@ -246,14 +256,14 @@ class World:
             else:
                 partition.states[key] = encode_state(advance.state)
             self.may_die()  # half of a changelog batch may be there
-        partition.intent = []
+        partition.intent = sorted(kept)
         self.may_die()
         for key, advance in changes.items():
             if advance.state is None:
                 session.states.pop(key, None)
             else:
                 session.states[key] = advance.state
-        session.rewrite = set()
+        session.rewrite = kept
         session.swept, session.corrections_swept = worker.links_seen, worker.corrections_seen
         partition.committed = last + 1
 
@@ -291,8 +301,9 @@ class World:
         if leaving and state is not None:
             advance = depart(customer, state, leaving, NOW, self.journey_policy)
         if again:
-            away = [one.key for one in refused] + sorted(leaving)
-            advance = followed_by(advance, rewrite(customer, advance.state, away))
+            begun = {one.key for one in (*refused, *arrivals)} | leaving
+            begun |= {step.identity for step in state.steps()} if state is not None else set()
+            advance = followed_by(advance, rewrite(customer, advance.state, begun))
         if arrivals:
             after = advance_customer(customer, advance.state, arrivals, NOW, self.journey_policy)
             advance = followed_by(advance, after)

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from random import Random
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -161,3 +162,37 @@ def test_any_run_ends_in_the_tables_of_one_that_knew_the_links_from_the_start(
                 pass
     world.settle()
     assert world.tables.shown() == known_from_the_start(policy, JOURNEYS, world.links, told).shown()
+
+
+def called(number: int, day: int, **identifiers: str) -> Interaction:
+    return Interaction(
+        "pbx", str(number), 0, "phone", "call", (20_000 + day) * DAY, direction="inbound", **identifiers
+    )
+
+
+@pytest.mark.parametrize("chances", range(14))
+@pytest.mark.parametrize("taken_back", [True, False])
+def test_a_worker_may_die_between_any_two_steps_of_a_merge_also_of_one_that_is_taken_back(
+    chances: int, taken_back: bool
+) -> None:
+    """The dead worker knew the merge alone; who comes after it knows that it was taken back."""
+    world = World(IdentityPolicy(), JOURNEYS, Random(chances), partitions=2, workers=1)
+    told = [
+        called(1, 0, phone="+1"),
+        called(2, 1, phone="+1", email="a@x.bg"),
+        called(3, 1, crm_id="A"),
+        called(4, 5, phone="+1"),
+    ]
+    world.identify(world.workers[0], told)
+    world.settle()
+    world.links.append(Statement("operator", "1", 0, 1, True, ("crm:A", "phone:+1")))
+    world.read(world.workers[0], len(world.links))
+    if taken_back:
+        world.links.append(Statement("operator", "2", 0, 2, False, ("crm:A", "phone:+1")))
+    world.steps_to_death = chances
+    for number, partition in enumerate(world.partitions):
+        partition.log.append((None, 0))
+        world.work(number, len(partition.log))
+    world.steps_to_death = None
+    world.settle()
+    assert world.tables.shown() == known_from_the_start(IdentityPolicy(), JOURNEYS, world.links, told).shown()

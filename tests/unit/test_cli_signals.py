@@ -31,7 +31,12 @@ def test_a_signal_unwinds_the_command_and_is_told(
     busy = _while(lambda: os.kill(os.getpid(), number), unwound)
     monkeypatch.setattr(cli, "load", lambda _entry: busy)
     before = signal.getsignal(signal.SIGTERM)
-    assert cli.run(["up"]) == status
+    # A test run in the background of a shell has Ctrl-C ignored.
+    interrupt = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        assert cli.run(["up"]) == status
+    finally:
+        signal.signal(signal.SIGINT, interrupt)
     assert unwound == ["stopped"]
     assert said in capsys.readouterr().err
     assert signal.getsignal(signal.SIGTERM) is before

@@ -149,8 +149,8 @@ def test_two_crm_ids_that_a_contract_connects_can_be_told_apart() -> None:
     [
         "phone:withheld", "phone:0000000", "phone:+359999999999", "email:noreply@shop.bg", "email:no-reply@shop.bg",
         "email:anonymous@example.com", "email:mailer-daemon@mx.example.com", "device:system", "crm:0", "crm:UNKNOWN",
-        "device:00000000-0000-0000-0000-000000000000", "email:info@acme.bg", "email:x@mail.acme.bg", "phone:+35921234567",
-        "phone:+35921234567;ext=12", "contract:-", "device:kiosk-7",
+        "device:00000000-0000-0000-0000-000000000000", "email:info@acme.bg", "email:x@mail.acme.bg",
+        "phone:+35921234567", "phone:+35921234567;ext=12", "contract:-", "device:kiosk-7",
     ],
 )  # fmt: skip
 def test_catch_all_values_neither_link_nor_name_anybody(name: Name) -> None:

@@ -172,23 +172,26 @@ def called(number: int, day: int, **identifiers: str) -> Interaction:
 
 @pytest.mark.parametrize("chances", range(14))
 @pytest.mark.parametrize("taken_back", [True, False])
-def test_a_worker_may_die_between_any_two_steps_of_a_merge_also_of_one_that_is_taken_back(
+def test_a_worker_may_die_between_any_two_steps_of_an_unmerge_also_of_one_that_is_taken_back(
     chances: int, taken_back: bool
 ) -> None:
-    """The dead worker knew the merge alone; who comes after it knows that it was taken back."""
+    """The dead worker knew that they were told apart; who comes after it knows that this was taken back."""
+    together = ("phone:+1", "email:a@x.bg")
     world = World(IdentityPolicy(), JOURNEYS, Random(chances), partitions=2, workers=1)
     told = [
-        called(1, 0, phone="+1"),
-        called(2, 1, phone="+1", email="a@x.bg"),
-        called(3, 1, crm_id="A"),
-        called(4, 5, phone="+1"),
+        called(1, 0, email="a@x.bg"),
+        called(2, 1, phone="+1"),
+        called(3, 2, phone="+1"),
+        called(4, 9, email="a@x.bg"),
     ]
+    world.links.append(Statement("crm", "1", 0, 0, True, together))
+    world.read(world.workers[0], 1)
     world.identify(world.workers[0], told)
     world.settle()
-    world.links.append(Statement("operator", "1", 0, 1, True, ("crm:A", "phone:+1")))
+    world.links.append(Statement("operator", "1", 0, 1, False, together))
     world.read(world.workers[0], len(world.links))
     if taken_back:
-        world.links.append(Statement("operator", "2", 0, 2, False, ("crm:A", "phone:+1")))
+        world.links.append(Statement("operator", "2", 0, 2, True, together))
     world.steps_to_death = chances
     for number, partition in enumerate(world.partitions):
         partition.log.append((None, 0))

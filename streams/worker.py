@@ -5,7 +5,6 @@ time. Every status but 0 asks to be started again.
 """
 
 import asyncio
-import gc
 import logging
 import signal
 import tempfile
@@ -24,6 +23,7 @@ from sinks.clickhouse.writer import ClickHouseWriter
 from streams.agents.lanes import EXIT_BUG, Unavailable
 from streams.agents.watchdog import EXIT_STUCK
 from streams.app import build_app
+from streams.garbage import collect_rarely
 from streams.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -33,9 +33,6 @@ STOP_SECONDS: Final = 20.0
 
 EPOCH_REFRESH_SECONDS: Final = 5.0
 """How long after a `replay` its rows may still win over newer ones of this worker."""
-
-GC_THRESHOLDS: Final = (100_000, 50, 100)
-"""Allocations before a collection of the youngest, and collections before one of the older generations."""
 
 
 class NotMigrated(Exception):
@@ -156,14 +153,3 @@ async def _start_and_wait(app: faust.App, on_ready: Callable[[], None]) -> None:
     log.info("ready: %d partitions", len(app.consumer.assignment()))
     on_ready()
     await app.wait_until_stopped()
-
-
-def collect_rarely() -> None:
-    """Tell the garbage collector that records are no cycles: it took a seventh of a loaded worker's time.
-
-    A batch allocates hundreds of thousands of objects and frees them by their counts; what start-up left is here to
-    stay.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(*GC_THRESHOLDS)

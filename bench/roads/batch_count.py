@@ -13,10 +13,10 @@ from faust.types import StreamT
 from bench.roads.stopwatch import Stopwatch, Task, task
 from streams.agents.lanes import EXIT_BUG, Batch, Lanes, end_process, insist
 from streams.app import faust_app
+from streams.garbage import collect_rarely
 from streams.kafka.delivery import deliver
 from streams.kafka.store import State, TimelineStore
 from streams.settings import KafkaSettings, Settings
-from streams.worker import collect_rarely
 
 
 class Event(msgspec.Struct, gc=False):

@@ -132,6 +132,7 @@ def _replay(sources: list[Source], settings: Settings, until: datetime | None) -
             disable=not console.is_terminal,
         ) as progress,
     ):
+        collector.enter_context(rare_collections())
         migrate(running.clickhouse)
         reading = progress.add_task("reading", total=size)
         evaluating = progress.add_task("evaluating", total=None)

@@ -199,3 +199,56 @@ def test_a_worker_may_die_between_any_two_steps_of_an_unmerge_also_of_one_that_i
     world.steps_to_death = None
     world.settle()
     assert world.tables.shown() == known_from_the_start(IdentityPolicy(), JOURNEYS, world.links, told).shown()
+
+
+@settings(max_examples=150, deadline=None)
+@given(records, st.sampled_from(POLICIES))
+def test_strong_identifiers_share_a_customer_only_through_strong_ones(
+    told: list[Record], policy: IdentityPolicy
+) -> None:
+    index = IdentityIndex(policy, told)
+    group = {name: {name} for name in STRONG}
+    for record in told:
+        named = (record.a, record.b) if isinstance(record, Link) else record.identifiers
+        strong = [name for name in named if is_strong(name)]
+        for one, other in combinations(strong, 2):
+            joined = group[one] | group[other]
+            group.update(dict.fromkeys(joined, joined))
+    for one, other in combinations(STRONG, 2):
+        if index.customer(one) == index.customer(other):
+            assert other in group[one]
+
+
+@settings(max_examples=150, deadline=None)
+@given(records, st.sampled_from(POLICIES))
+def test_a_customer_is_named_by_the_strongest_then_the_smallest_of_its_identifiers(
+    told: list[Record], policy: IdentityPolicy
+) -> None:
+    index = IdentityIndex(policy, told)
+    found: dict[Name, list[Name]] = {}
+    for name in STRONG + WEAK:
+        found.setdefault(index.customer(name), []).append(name)
+    for customer, members in found.items():
+        assert customer == min(members, key=order_of)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    records.map(lambda told: [one for one in told if isinstance(one, Link) or one.source != "operator:ann"]),
+    st.lists(pairs, max_size=4),
+    st.sampled_from(POLICIES),
+)
+def test_whom_an_operator_told_apart_are_never_one_customer(
+    told: list[Record], apart: list[tuple[Name, Name]], policy: IdentityPolicy
+) -> None:
+    said = [Statement("operator", str(number), 0, 0, False, pair) for number, pair in enumerate(apart)]
+    index = IdentityIndex(policy, [*told, *said])
+    for one, other in apart:
+        assert index.customer(one) != index.customer(other)
+
+
+@given(records)
+def test_a_log_that_is_written_and_read_back_and_compacted_says_the_same(told: list[Record]) -> None:
+    index = IdentityIndex(records=told)
+    kept = {record_key(one): encode_record(one) for one in index.records()}
+    assert customers(IdentityIndex(records=map(decode_record, kept.values()))) == customers(index)

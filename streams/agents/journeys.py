@@ -8,7 +8,9 @@ acknowledged. A crash between any two steps repeats the batch, which cannot show
 import time
 from collections.abc import Callable, Iterable, Sequence
 
+import msgspec
 from aiokafka import AIOKafkaProducer
+from aiokafka.structs import ConsumerRecord
 
 from schemas.alerts import alert_key, alert_of, encode_alert_record, last_changes
 from schemas.dead_letters import dead_letter_headers
@@ -108,13 +110,19 @@ class Journeys:
         partition = self._partition(batch)
         clock, rules = partition.clock, partition.rules
         interactions = []
+        foreign: list[DeadLetter] = []
         for record in batch.records:
             if record.key == CONTROL_KEY:
                 clock = clock.after(decode_watermarks(record.value))
             elif record.key == RULES_KEY:
                 rules = record.value
             else:
-                interactions.append(decode_interaction(record.value))
+                try:
+                    interactions.append(decode_interaction(record.value))
+                except (msgspec.DecodeError, TypeError) as error:
+                    foreign.append(_foreign(record, error))
+        if foreign:
+            await self._refuse(batch, foreign)
         if rules is not None and rules != partition.rules:
             await self._adopt(batch, partition, rules)
         now = clock.now or 0  # before every source has reported, nothing can be said to be over
@@ -125,6 +133,16 @@ class Journeys:
         batch.check()
         partition.clock = clock
         batch.acknowledge()
+
+    async def _refuse(self, batch: Batch, letters: list[DeadLetter]) -> None:
+        """Records that are not ours, on a topic that only Touchline should write. The ledger counts them there."""
+        await self._send_dead_letters(batch, letters)
+        rows = SinkBatch(
+            dead_letters=tuple(letters),
+            received=tuple(Coordinates(one.topic, one.partition, one.offset) for one in letters),
+            incarnation=self._epochs.incarnation,
+        )
+        await self._persister.persist(rows, batch)
 
     async def _adopt(self, batch: Batch, partition: PartitionState, rules: bytes) -> None:
         """Put other rules in force: stored first, so that the next owner evaluates by the same."""
@@ -261,5 +279,20 @@ def _dead_letter(interaction: Interaction, poison: Poison) -> DeadLetter:
         stage="process",
         error=type(poison.error).__name__,
         message=str(poison.error),
+        occurred_at=time.time_ns() // 1000,
+    )
+
+
+def _foreign(record: ConsumerRecord, error: Exception) -> DeadLetter:
+    return DeadLetter(
+        topic=record.topic,
+        partition=record.partition,
+        offset=record.offset,
+        key=record.key,
+        value=record.value,
+        headers=tuple(record.headers),
+        stage="decode",
+        error="foreign",
+        message=f"not a record that Touchline wrote: {error}",
         occurred_at=time.time_ns() // 1000,
     )

@@ -246,3 +246,17 @@ async def test_an_error_that_no_record_is_to_blame_for_goes_up_and_blames_none(
         await bench.handle(*records(ANN, BOB))
     assert bench.producer.headers == []
     assert bench.app.acks == []
+
+
+async def test_foreign_bytes_on_the_topic_are_a_dead_letter_and_their_neighbours_pass() -> None:
+    bench = Bench()
+    before, after = records(ANN), records(BOB, first=3)
+    await bench.handle(*before, Record(1, b'{"id": 1}', b"k"), Record(2, None, b"crm:ann"), *after)
+    refused, good = bench.sink.written
+    assert [(one.offset, one.value, one.key, one.error) for one in refused.dead_letters] == [
+        (1, b'{"id": 1}', b"k", "foreign"),
+        (2, None, b"crm:ann", "foreign"),
+    ]
+    assert [where.offset for where in refused.received] == [1, 2]
+    assert {placed.interaction.customer for placed in good.interactions} == {"crm:ann", "crm:bob"}
+    assert len(bench.app.acks) == 1

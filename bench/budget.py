@@ -5,7 +5,6 @@ the size that a backlog makes. Kafka's protocol, ClickHouse, the event loop and 
 needs beyond these stages is told by the measurement of the whole (`bench.report` puts the two side by side).
 """
 
-import gc
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -27,6 +26,7 @@ from sinks.clickhouse.writer import inserts
 from streams.app import build_decoder, journey_policy
 from streams.commands.servers import clickhouse_target
 from streams.core.batch import BatchResult, advance_batch
+from streams.garbage import rare_collections
 from streams.settings import ClickHouseSettings, Settings
 from streams.simulation.mess import SimulatedEvent
 
@@ -97,11 +97,18 @@ def table_columns(arena: Arena) -> Columns:
 
 
 def measure_budget(events: Sequence[SimulatedEvent], columns: Columns, settings: Settings) -> Budget:
-    """Push events through every stage, a stage at a time; an interactions partition is fed in its own order."""
+    """Push events through every stage, a stage at a time; an interactions partition is fed in its own order.
+
+    The garbage collector is told what a worker tells it.
+    """
+    with rare_collections():
+        return _measure(events, columns, settings)
+
+
+def _measure(events: Sequence[SimulatedEvent], columns: Columns, settings: Settings) -> Budget:
     watch = Stopwatch()
     partitions, size = settings.kafka.partitions, settings.worker.batch_records
     logs: dict[int, list[Item]] = defaultdict(list)
-    gc.collect()
     for batch in _sliced(events, size):
         for number, items in _identify(batch, watch, columns, settings).items():
             logs[number].extend(items)

@@ -77,7 +77,9 @@ class ClickHouseSettings(Section):
     )
     user: str = Field("default", description="User, unless the URL names one")
     password: SecretStr = Field(SecretStr(""), description="Password of that user, also of the embedded one")
-    connections: PositiveInt = Field(4, description="Connections of one writer's pool")
+    connections: PositiveInt = Field(
+        2, description="Connections of one writer's pool; fewer make fewer and larger inserts"
+    )
     timeout: Positive = Field(timedelta(seconds=30), description="Limit of one statement")
     cluster: str | None = Field(
         None, description="Cluster name: tables become Replicated, with Distributed ones in front"

@@ -15,6 +15,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 
 from streams.commands.options import DURATION, INSTANT, print_json
 from streams.commands.servers import servers
+from streams.garbage import rare_collections
 from streams.replay import (
     SHOWN_REJECTIONS,
     FindStanding,
@@ -122,6 +123,7 @@ def _replay(sources: list[Source], settings: Settings, until: datetime | None) -
     size = sum(_size(source.file) for source in sources)
     with (
         servers(settings, clickhouse=True) as running,
+        rare_collections(),
         Progress(
             TextColumn("{task.description:<10}"),
             BarColumn(),
@@ -132,7 +134,6 @@ def _replay(sources: list[Source], settings: Settings, until: datetime | None) -
             disable=not console.is_terminal,
         ) as progress,
     ):
-        collector.enter_context(rare_collections())
         migrate(running.clickhouse)
         reading = progress.add_task("reading", total=size)
         evaluating = progress.add_task("evaluating", total=None)

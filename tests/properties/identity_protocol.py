@@ -293,9 +293,7 @@ class World:
     ) -> Advance:
         state = session.states.get(key)
         if key.startswith(b"anonymous:"):
-            if leaving:
-                return Advance((), (), (), (), None)
-            return advance_anonymous(state, arrivals, NOW, self.journey_policy)
+            return advance_anonymous(None if leaving else state, arrivals, NOW, self.journey_policy)
         customer = key.decode()
         advance = Advance((), (), (), (), state)
         if leaving and state is not None:

@@ -1,6 +1,7 @@
 """Laws of identity: whatever order links come in, the same customers; and what those customers may never be."""
 
 from collections.abc import Iterable, Sequence
+from itertools import combinations
 from random import Random
 
 import pytest
@@ -13,7 +14,11 @@ from schemas.links import (
     Name,
     Record,
     Statement,
+    decode_record,
+    encode_record,
+    is_strong,
     order_of,
+    record_key,
 )
 from streams.core.identification.index import IdentityIndex
 from streams.core.identification.policy import IdentityPolicy

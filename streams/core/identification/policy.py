@@ -29,7 +29,7 @@ class IdentityPolicy:
 
     customers: Mapping[IdentifierKind, int] = field(default_factory=lambda: CUSTOMERS)
     companions: Mapping[IdentifierKind, int] = field(default_factory=lambda: COMPANIONS)
-    hub: int = 100
+    hub: int = 1_000
     words: frozenset[str] = field(
         default=frozenset(
             {

@@ -51,6 +51,12 @@ def _settings(error: BaseException) -> Failure | None:
     return None
 
 
+def _rules(error: BaseException) -> Failure | None:
+    if type(error).__name__ == "RuleProblem" and _module_of(error) == "streams.rule_files":
+        return Failure(str(error), "`touchline rules check` shows every problem", 1)
+    return None
+
+
 def _embedded(error: BaseException) -> Failure | None:
     """The embedded servers' own errors say what to do themselves; bugs there are not their classes."""
     return Failure(str(error), "", 1) if _module_of(error).startswith("sinks.embedded") else None
@@ -100,6 +106,7 @@ def _system(error: BaseException) -> Failure | None:
 
 _KNOWN: tuple[Callable[[BaseException], Failure | None], ...] = (
     _settings,
+    _rules,
     _embedded,
     _database,
     _broker,

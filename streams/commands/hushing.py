@@ -8,7 +8,7 @@ from kafka.errors import KafkaError
 from schemas.alerts import Acknowledgement, alert_key, encode_alert_record
 from schemas.topics import ALERTS, partition_of
 from streams.commands.failures import CommandFailed
-from streams.kafka.admin import PROTOCOL, BrokerUnreachable
+from streams.kafka.admin import PROTOCOL, BrokerUnreachable, broker_admin
 
 DELIVERY_SECONDS: Final = 30
 
@@ -19,7 +19,8 @@ def publish(bootstrap: str, prefix: str, said: Acknowledgement) -> None:
     `BrokerUnreachable` without a broker, `CommandFailed` when it does not take the record.
     """
     topic = ALERTS.full_name(prefix)
-    producer = _producer(bootstrap)
+    with broker_admin(bootstrap):  # it gives up in time, a producer would wait for a broker for ever
+        producer = _producer(bootstrap)
     try:
         partitions = producer.partitions_for(topic)
         if not partitions:

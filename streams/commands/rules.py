@@ -189,11 +189,7 @@ def list_command(as_json: bool) -> None:
                 one["rule"] + ("" if one["enabled"] else " (off)"),
                 ", ".join(one["severities"]),
                 one["rule_version"],
-                ""
-                if force is None
-                else "yes"
-                if one["in_force"] == one["rule_version"]
-                else one["in_force"] or "no",
+                told_of(one, force),
                 one["title"],
             )
             for one in listed
@@ -217,6 +213,16 @@ def _listed(file: Path, rule: RuleFile, force: InForce | None) -> dict[str, Any]
         "file": str(file),
         "in_force": None if force is None else force.versions.get(rule.id),
     }
+
+
+def told_of(listed: dict[str, Any], force: InForce | None) -> str:
+    """The version in force of a listed rule in a word: `yes` where it is the listed one."""
+    if force is None:
+        return ""
+    if listed["in_force"] == listed["rule_version"]:
+        return "yes"
+    absent = "" if force.version is None else "no"
+    return listed["in_force"] or absent
 
 
 def _severities(rule: RuleFile) -> list[str]:

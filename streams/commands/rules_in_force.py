@@ -15,7 +15,7 @@ from kafka.errors import KafkaError
 from schemas.interaction import Micros
 from schemas.rule_sets import RULES_KEY, decode_rules
 from schemas.topics import INTERACTIONS, TIMELINES
-from streams.kafka.admin import PROTOCOL
+from streams.kafka.admin import PROTOCOL, BrokerUnreachable, broker_admin
 from streams.rule_sets import compile_record
 
 PARTITION: Final = 0
@@ -24,6 +24,9 @@ FIRST_STRETCH: Final = 2_000
 """Records that are read back from the end at first; each further stretch is four times as long."""
 PATIENCE: Final = 15.0
 """Seconds after which a long topic is given up."""
+
+REACHABLE: Final = 5.0
+"""Seconds in which a broker must answer at all."""
 
 
 class InForce(NamedTuple):
@@ -106,6 +109,8 @@ def broker_or_none(bootstrap: str | None, prefix: str, horizon: Micros) -> InFor
     if bootstrap is None:
         return None
     try:
-        return published(bootstrap, prefix, horizon)
-    except (KafkaError, OSError):
+        # An admin connection gives up in time; a consumer would wait for a broker for ever.
+        with broker_admin(bootstrap, REACHABLE):
+            return published(bootstrap, prefix, horizon)
+    except (BrokerUnreachable, KafkaError, OSError):
         return None

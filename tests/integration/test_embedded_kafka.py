@@ -230,7 +230,7 @@ def test_acknowledged_records_and_committed_offsets_survive_a_stop_and_a_kill(ru
 def test_a_taken_port_is_refused_before_anything_starts(runtime, tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as other:
         broker = KafkaBroker(tmp_path / "kafka", other.getsockname()[1], runtime)
-        with pytest.raises(PortTakenError, match="TOUCHLINE_KAFKA__PORT"):
+        with pytest.raises(PortTakenError, match="TOUCHLINE_LOCAL__KAFKA_PORT"):
             broker.start()
     assert not (tmp_path / "kafka").exists()
 

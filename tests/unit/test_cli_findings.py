@@ -356,7 +356,7 @@ def test_a_light_is_read_greatest_first_without_lines_that_have_faded() -> None:
 def test_a_customer_without_a_light_is_green_and_an_unknown_one_is_nobody() -> None:
     green = light_of(Client({"FROM customers": [(NOON,)]}), "crm:ann")
     assert green is not None
-    assert (green.light, green.score, green.lines) == ("green", 0, ())
+    assert (green.light, green.score, list(green.lines)) == ("green", Decimal(0), [])
     assert light_of(Client({}), "crm:ann") is None
 
 

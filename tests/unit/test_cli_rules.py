@@ -11,8 +11,11 @@ from schemas.findings import SEVERITIES
 from schemas.interaction import DAY
 from streams import cli
 from streams.backtest import Period, Raised
+from streams.commands import rules_in_force
 from streams.commands.backtest_report import Tally, difference, percent
 from streams.commands.columns import table
+from streams.commands.rules import told_of
+from streams.commands.rules_in_force import InForce
 from streams.core.detection.ruleset import version_of
 from streams.rule_files import CATALOGUE, load_rules, read_rules
 
@@ -203,7 +206,7 @@ def raised(
     finding_id: str, at: int, rule: str = "gave_up", severity: str = "minor", withdrawn_at: int | None = None
 ) -> Raised:
     assert severity in SEVERITIES
-    return Raised(finding_id, "crm:ann", rule, severity, at, "why", withdrawn_at)  # type: ignore[arg-type]
+    return Raised(finding_id, "crm:ann", rule, severity, at, "why", withdrawn_at)
 
 
 def test_a_tally_counts_by_rule_severity_and_day() -> None:
@@ -257,3 +260,20 @@ def test_a_table_is_aligned_whatever_the_script_and_shows_control_characters() -
     lines = table(("a", "n"), [("日本", 1), ("e\u0301", 1_000), ("\x1b[31m", None)], right=("n",))
     assert lines == ["a             n", "日本          1", "e\u0301         1,000", "\\x1b[31m"]
     assert table(("a",), []) == []
+
+
+def test_a_broker_that_does_not_answer_leaves_what_is_in_force_unknown(
+    capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rules_in_force, "REACHABLE", 0.2)
+    monkeypatch.setenv("TOUCHLINE_KAFKA__BOOTSTRAP", "127.0.0.1:1")
+    assert cli.run(["rules", "list", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["in_force"] is None
+
+
+def test_rules_known_by_their_findings_alone_are_not_called_missing() -> None:
+    listed = {"rule_version": "v2", "in_force": None}
+    by_findings, whole_set = InForce(None, {"gave_up": "v1"}, "ClickHouse"), InForce("s", {}, "a topic")
+    assert [told_of(listed, force) for force in (None, by_findings, whole_set)] == ["", "", "no"]
+    assert told_of({**listed, "in_force": "v1"}, by_findings) == "v1"
+    assert told_of({**listed, "in_force": "v2"}, by_findings) == "yes"

@@ -31,8 +31,8 @@ from streams.core.policy import JourneyPolicy
 from streams.destinations import alert_policy, build_destinations
 from streams.kafka.store import State, TimelineStore
 from streams.kafka.transport import Transport
-from streams.rule_files import CATALOGUE, load_rules
-from streams.rule_sets import compile_record
+from streams.rule_files import load_rules
+from streams.rule_sets import compile_record, rules_folder
 from streams.settings import Settings
 
 
@@ -65,15 +65,11 @@ def light_policy(settings: Settings) -> LightPolicy:
     )
 
 
-def rules_folder(settings: Settings) -> Path:
-    """Where the rule files are: the configured folder, else the catalogue that ships."""
-    return settings.rules.directory or CATALOGUE
-
-
 def detection_of(settings: Settings) -> Detection:
     """The rules of the configured folder, compiled here: for runs without Kafka. Raises `RuleProblem`."""
     return Detection(
-        load_rules(rules_folder(settings), micros(settings.journeys.horizon)), light_policy(settings)
+        load_rules(rules_folder(settings.rules.directory), micros(settings.journeys.horizon)),
+        light_policy(settings),
     )
 
 
@@ -233,7 +229,9 @@ def build_app(settings: Settings, bootstrap: str, sink: Sink, epochs: Epochs, da
         )
         await publish_marks(producer(), interactions_topic, range(partitions), report)
 
-    rules = RulesPublisher(rules_folder(settings), horizon, producer, interactions_topic, range(partitions))
+    rules = RulesPublisher(
+        rules_folder(settings.rules.directory), horizon, producer, interactions_topic, range(partitions)
+    )
 
     @app.timer(1.0, name="rules")  # type: ignore[untyped-decorator]
     async def look_at_rules() -> None:

@@ -6,7 +6,12 @@ from pathlib import Path
 from schemas.interaction import Micros
 from schemas.rule_sets import RuleFiles, decode_rules
 from streams.core.detection.ruleset import RuleSet
-from streams.rule_files import compile_files, load_rules, read_rule
+from streams.rule_files import CATALOGUE, compile_files, load_rules, read_rule
+
+
+def rules_folder(configured: Path | None) -> Path:
+    """Where the rule files are: the configured folder, else the catalogue that ships."""
+    return configured or CATALOGUE
 
 
 def read_folder(folder: Path, horizon: Micros) -> RuleFiles:

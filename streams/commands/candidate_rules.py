@@ -6,13 +6,8 @@ from pathlib import Path
 from schemas.interaction import Micros
 from streams.commands.failures import CommandFailed
 from streams.core.detection.ruleset import RuleSet
-from streams.rule_files import CATALOGUE, RuleProblem, compile_files, read_rules
+from streams.rule_files import RuleProblem, compile_files, read_rules
 from streams.settings import Settings
-
-
-def rules_folder(settings: Settings) -> Path:
-    """Where the rule files are: the configured folder, else the catalogue that ships."""
-    return settings.rules.directory or CATALOGUE
 
 
 def horizon_of(settings: Settings) -> Micros:

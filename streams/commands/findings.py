@@ -205,13 +205,14 @@ def snooze(
 
 def _known_rule(rule: str, has_findings: bool) -> None:
     """A misspelt rule would hush nothing, in silence."""
-    from streams.commands.candidate_rules import files_of, rules_folder
+    from streams.commands.candidate_rules import files_of
     from streams.rule_files import RuleProblem, read_rules
+    from streams.rule_sets import rules_folder
 
     if has_findings:
         return
     try:
-        known = {one.id for one in read_rules(files_of(rules_folder(load_settings())))}
+        known = {one.id for one in read_rules(files_of(rules_folder(load_settings().rules.directory)))}
     except RuleProblem:
         return
     if rule not in known:

@@ -8,7 +8,7 @@ import click
 
 from schemas.findings import SEVERITIES
 from streams.commands.backtesting import backtest, diff
-from streams.commands.candidate_rules import files_of, horizon_of, rules_folder
+from streams.commands.candidate_rules import files_of, horizon_of
 from streams.commands.columns import table
 from streams.commands.failures import CommandFailed, NotAsExpected
 from streams.commands.options import print_json
@@ -18,6 +18,7 @@ from streams.core.detection.rule import RuleFile
 from streams.core.detection.ruleset import version_of
 from streams.rule_files import RuleProblem, compile_files, read_rules
 from streams.rule_fixtures import FixtureError, Result, run_fixtures
+from streams.rule_sets import rules_folder
 from streams.settings import Settings, load_settings
 
 
@@ -66,7 +67,9 @@ def check(paths: tuple[Path, ...], as_json: bool) -> None:
     """
     settings = load_settings()
     files = list(
-        dict.fromkeys(file for path in paths or (rules_folder(settings),) for file in files_of(path))
+        dict.fromkeys(
+            file for path in paths or (rules_folder(settings.rules.directory),) for file in files_of(path)
+        )
     )
     checked = check_files(files, horizon_of(settings))
     valid = all(one.valid for one in checked)
@@ -160,7 +163,7 @@ def list_command(as_json: bool) -> None:
     What is in force is known from the broker or from ClickHouse when they are there; nothing is started to ask.
     """
     settings = load_settings()
-    folder = rules_folder(settings)
+    folder = rules_folder(settings.rules.directory)
     horizon = horizon_of(settings)
     files = files_of(folder)
     try:

@@ -23,14 +23,12 @@ from streams.agents.clocks import CLOCK_KEY
 from streams.agents.journeys import Journeys
 from streams.agents.lanes import Fenced, Unavailable
 from streams.agents.sink import Persister
-from streams.app import rules_folder
 from streams.core.batch import advance_batch
 from streams.core.detection.customer import Detection
 from streams.core.detection.light import DEFAULT_LIGHT
 from streams.core.policy import JourneyPolicy
 from streams.kafka.store import State
-from streams.rule_sets import compile_record, read_folder
-from streams.settings import Settings
+from streams.rule_sets import compile_record, read_folder, rules_folder
 from tests.builders import call, instant, visit
 from tests.unit.agents.fakes import App, Epochs, Producer, Record, Sink, pauses
 
@@ -159,7 +157,7 @@ async def test_a_journey_closes_when_the_watermark_is_more_than_the_gap_after_it
 async def test_a_journey_from_before_the_first_rules_closes_all_the_same() -> None:
     bench = Bench()
     await bench.handle(*records(ANN))
-    rules = read_folder(rules_folder(Settings()), 30 * DAY)
+    rules = read_folder(rules_folder(None), 30 * DAY)
     await bench.handle(Record(1, encode_rules(rules), RULES_KEY))
     await bench.handle(watermark(2, ANN.occurred_at + GAP + 1))
     closed = [

@@ -139,12 +139,15 @@ class Interaction(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class WatermarkReport(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """A control record: how far each source partition has been read, by event time.
+    """A control record: how far each source partition has been read, by event time, and what the sender knew.
 
     `marks` maps `"topic/partition"` to the instant before which nothing of that partition is still unread.
+    `links_seen` is the position in the log of links that the sender had read when it named the customers of the
+    interactions that follow.
     """
 
     marks: dict[str, Micros]
+    links_seen: int = 0
 
 
 _interaction_encoder = msgspec.msgpack.Encoder()

@@ -3,7 +3,7 @@
 They stand here, between the two, because the core and the sinks do not know each other.
 """
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import msgspec
 
@@ -90,6 +90,38 @@ class Fading(NamedTuple):
     red_until: int
 
 
+class IdentityRow(NamedTuple):
+    """An identifier and whose it is, as known at one position of the log of links."""
+
+    identifier: str
+    """Its name: `phone:+359888123456`."""
+    customer: str
+    """The canonical customer; the identifier itself while it is nobody else's."""
+    shared: bool
+    """Whether more than one customer uses it, so that it names nobody."""
+    since: Micros
+    """When the earliest interaction, or fact, that links it took place."""
+    evidence: tuple[str, ...]
+    """What links it: `SOURCE/ID` of the interaction or of the fact, the weightiest first, a few at most."""
+    removed: bool = False
+    """It is linked with nothing any more."""
+
+
+class IdentityChange(NamedTuple):
+    """An identifier changed hands: a merge, an unmerge, or a limit that was passed."""
+
+    identifier: str
+    before: str
+    after: str
+    kind: Literal["merge", "unmerge"]
+    """merge: it joined somebody; unmerge: it left somebody."""
+    changed_at: Micros
+    """When the interaction or the fact that decided took place."""
+    by: str
+    """`learnt` or the source of the fact (`operator:ann`)."""
+    reason: str | None
+
+
 class SinkBatch(NamedTuple):
     """What one batch of one partition writes. Writing it again, whole or re-formed, changes nothing that shows.
 
@@ -114,3 +146,8 @@ class SinkBatch(NamedTuple):
     alerts: tuple[AlertRow, ...] = ()
     fading: Fading | None = None
     """Needed with lights: the same for all of them."""
+    links_seen: int = 0
+    """Position in the log of links under which the rows were decided, the epoch's base added; with the revision
+    before it and the version after it, it orders the rows of one interaction (docs/adr/0004-identity.md)."""
+    identities: tuple[IdentityRow, ...] = ()
+    identity_changes: tuple[IdentityChange, ...] = ()

@@ -1,1 +1,3 @@
 """Where it goes: ClickHouse and the embedded servers."""
+
+import schemas  # noqa: F401 - first of all it decides whether compiled modules are used

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from schemas.ahead import Mode
 from streams import cli
 from streams.commands import doctor
 from streams.commands.checks import (
@@ -13,6 +14,7 @@ from streams.commands.checks import (
     check_home,
     check_port,
     check_python,
+    check_speed,
     guarded,
     judge_space,
     local_ports,
@@ -34,6 +36,14 @@ def settings(tmp_path: Path) -> Settings:
 )
 def test_only_python_3_11_will_do(version: tuple[int, int, int], status: str) -> None:
     assert check_python(version).status == status
+
+
+@pytest.mark.parametrize(
+    ("mode", "status"), [("compiled", "ok"), ("pure", "ok"), ("stale", "warn"), ("not compiled", "ok")]
+)
+def test_only_a_stale_build_is_a_warning(mode: Mode, status: str) -> None:
+    check = check_speed(mode)
+    assert (check.name, check.status) == ("hot path", status)
 
 
 @pytest.mark.parametrize(

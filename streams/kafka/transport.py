@@ -10,7 +10,8 @@ Differences from the stock consumer, each with its reason:
 - records in flight are bounded per partition (Faust's own bound counts events, here batches);
 - the offset to commit is the greatest acknowledged one + 1: batches of a partition are acknowledged in order;
 - a wait with every partition under back-pressure ends when one drains, not after a second;
-- records that are waiting when they are asked for come as `Record`, not as `ConsumerRecord`;
+- what was fetched and cannot be delivered is fetched again: the position goes back, also where nothing is committed;
+- records come as `Record`, a batch made at once, not as `ConsumerRecord` (`streams.kafka.fetched`);
 - the fetcher's long poll is shorter, so that a partition that resumes is not late.
 """
 
@@ -19,15 +20,15 @@ import logging
 from collections import defaultdict
 from typing import Any
 
-import msgspec
 from aiokafka import AIOKafkaConsumer
-from aiokafka.consumer.fetcher import FetchResult
+from aiokafka.consumer.fetcher import OffsetResetStrategy
 from aiokafka.errors import KafkaError
-from aiokafka.structs import ConsumerRecord, TopicPartition
+from aiokafka.structs import TopicPartition
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
 from schemas.interaction import Micros
+from streams.kafka.fetched import FetchedResults, Record
 
 log = logging.getLogger(__name__)
 
@@ -37,56 +38,75 @@ FETCH_WAIT_MS = 200
 IN_FLIGHT_RECORDS = 20_000
 """Records of one partition that are fetched but not acknowledged; above it the partition is not fetched."""
 
-Records = list[ConsumerRecord]
-"""Or of `Record`s, which look the same."""
-
-
-class Record(msgspec.Struct, frozen=True, gc=False):
-    """A consumed record: the attributes of aiokafka's `ConsumerRecord`, whose making alone takes 4 microseconds."""
-
-    topic: str
-    partition: int
-    offset: int
-    timestamp: int
-    timestamp_type: int
-    key: bytes | None
-    value: bytes | None
-    headers: tuple[tuple[str, bytes], ...]
-    checksum: int | None = None
-    serialized_key_size: int = -1
-    serialized_value_size: int = -1
-
-
-def _record(tp: TopicPartition, raw: Any) -> Record:
-    """What `PartitionRecords._consumer_record` does, without deserializers, which Faust does not use."""
-    return Record(
-        tp.topic,
-        tp.partition,
-        raw.offset,
-        raw.timestamp,
-        raw.timestamp_type,
-        raw.key,
-        raw.value,
-        tuple(raw.headers),
-    )
+Records = list[Record]
 
 
 class _ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
+    taken_from: Any = None
+    """The assignment to which the records fetched last belong."""
+
     def _create_worker_consumer(self, transport: driver.Transport) -> AIOKafkaConsumer:
         consumer = super()._create_worker_consumer(transport)
         consumer._fetch_max_wait_ms = FETCH_WAIT_MS
         return consumer
 
-    async def _fetch_records(self, *args: Any, **kwargs: Any) -> dict[TP, Records]:
+    async def _fetch_records(
+        self,
+        consumer: AIOKafkaConsumer,
+        active_partitions: set[TP],
+        timeout: float | None = None,
+        max_records: int | None = None,
+    ) -> dict[TP, Records]:
         # Runs in the consumer's thread. Nothing is awaited between taking records and noting them, so
         # `read_ends`, which runs there too, never sees a position whose records are not noted.
-        for result in self._ensure_consumer()._fetcher._records.values():
-            if type(result) is FetchResult and result.has_more():
-                result._partition_records._consumer_record = _record
-        fetched: dict[TP, Records] = await super()._fetch_records(*args, **kwargs)
+        # A copy, since Faust empties its set when a rebalance begins, and aiokafka takes an empty one for "all".
+        active = set(active_partitions)
+        if not active:
+            return {}
+        fetcher = consumer._fetcher
+        if not isinstance(fetcher._records, FetchedResults):
+            fetcher._records = FetchedResults(fetcher._records.items())
+        fetched: dict[TP, Records] = await super()._fetch_records(consumer, active, timeout, max_records)
+        self.taken_from = self._assignment()
         for partition, records in fetched.items():
             self.consumer.fetched[TP(partition.topic, partition.partition)] = records[-1].offset
         return fetched
+
+    def _assignment(self) -> Any:
+        """aiokafka's own record of what is assigned; another object after each rebalance."""
+        subscription = self._ensure_consumer()._subscription.subscription
+        return subscription.assignment if subscription is not None else None
+
+    async def unread(self, offsets: dict[TP, int], taken_from: Any) -> None:
+        """Go back to these offsets: what was taken from there has not been delivered. Never forward.
+
+        After a rebalance there is nothing to do: every position is then found anew.
+        """
+        assignment = self._assignment()
+        if assignment is None or assignment is not taken_from:
+            return
+        for tp, offset in offsets.items():
+            partition = TopicPartition(tp.topic, tp.partition)
+            state = assignment.state_value(partition) if partition in assignment.tps else None
+            if state is not None and state.has_valid_position and state.position > offset:
+                self._ensure_consumer()._fetcher.seek_to(partition, offset)
+
+    async def seek_to_committed(self) -> dict[TP, int | None]:
+        """Seek every partition to its committed offset; where nothing is committed, to the beginning.
+
+        aiokafka leaves a partition without a commit where it is, behind records that may never have been delivered.
+        """
+        offsets: dict[TP, int | None] = await self.call_thread(self._seek_to_committed)
+        return offsets
+
+    async def _seek_to_committed(self) -> dict[TP, int | None]:
+        consumer = self._ensure_consumer()
+        offsets: dict[TP, int | None] = await consumer.seek_to_committed()
+        assigned = self._assignment()
+        if assigned is not None:
+            fresh = [tp for tp, offset in offsets.items() if not offset and tp in assigned.tps]
+            consumer._fetcher.request_offset_reset(fresh, OffsetResetStrategy.EARLIEST)
+        return offsets
 
     async def read_ends(self) -> dict[TP, Micros]:
         """Partitions whose fetch position has reached the end, with the time of the answer that said so."""
@@ -168,18 +188,23 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
             log.info("not sought back: %r", error)
 
     async def _deliver(self, fetched: dict[TP, Records], active: set[TP], generation: int) -> None:
-        for partition, records in fetched.items():
-            tp = TP(partition.topic, partition.partition)
+        taken_from = self._thread.taken_from
+        waiting = {TP(tp.topic, tp.partition): records for tp, records in fetched.items()}
+        for tp, records in list(waiting.items()):
             if not self.flow_active or self.app.consumer_generation_id != generation:
-                return
+                break
             if tp not in active and tp not in self._buffered_partitions:
                 continue
+            del waiting[tp]
             message = self._to_message(tp, records[-1])
             message.key, message.value = None, records
             if not self._is_changelog_tp(tp):
                 self._take_in_flight(tp, message.offset, len(records))
             await self.wait_first(self.callback(message), self.suspend_flow.wait())
             self._read_offset[tp] = self._delivered[tp] = message.offset
+        if waiting and not self.should_stop:
+            undelivered = {tp: records[0].offset for tp, records in waiting.items()}
+            await self._thread.call_thread(self._thread.unread, undelivered, taken_from)
 
     def _take_in_flight(self, tp: TP, offset: int, size: int) -> None:
         # At the end of a recovery Faust resumes the partitions and then seeks: what was fetched in between comes again.

@@ -52,6 +52,7 @@ def server_pid(clickhouse: EmbeddedClickHouse) -> int:
     return process.pid
 
 
+@pytest.mark.timeout(400)
 @pytest.mark.parametrize("broker", ["mock", pytest.param("kafka", marks=pytest.mark.java)])
 def test_an_outage_is_waited_for(broker: str, clickhouse: EmbeddedClickHouse, tmp_path: Path) -> None:
     if broker == "kafka":

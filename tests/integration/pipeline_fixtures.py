@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
@@ -17,7 +18,7 @@ from kafka import KafkaConsumer, TopicPartition
 from kafka.consumer.fetcher import ConsumerRecord
 
 from schemas.topics import RAW
-from sinks.clickhouse.client import connect
+from sinks.clickhouse.client import ClickHouseTarget, InsertingClient, connect
 from sinks.embedded.errors import EmbeddedError
 from sinks.embedded.kafka.java import find_java
 from sinks.embedded.kafka.maven import find_maven
@@ -35,7 +36,7 @@ from tests.integration.naive_oracle import INTERACTION_COLUMNS, JOURNEY_COLUMNS,
 
 PARTITIONS = 4
 LOOK_SECONDS = 0.2
-PATIENCE = 4.0
+PATIENCE = 3.0
 """A loaded machine takes several times as long as a quiet one; what is waited for ends the wait anyway."""
 
 
@@ -73,6 +74,11 @@ def wait_until(holds: Callable[[], bool], seconds: float, seen: Callable[[], obj
     return time.monotonic() - started
 
 
+def _patient(target: ClickHouseTarget) -> InsertingClient:
+    """A connection of the test's own: how long the workers wait for an answer is not how long a test does."""
+    return connect(replace(target, timeout_seconds=30.0))
+
+
 class Road:
     """A pipeline that runs."""
 
@@ -81,7 +87,7 @@ class Road:
         self.settings = settings
         self.said = said
         self.published = 0
-        self._client = connect(running.servers.clickhouse)
+        self._client = _patient(running.servers.clickhouse)
 
     @property
     def workers(self) -> tuple[Child, ...]:
@@ -210,7 +216,7 @@ class Road:
     def reconnect(self) -> None:
         """After the test has restarted ClickHouse."""
         self._client.disconnect()
-        self._client = connect(self.running.servers.clickhouse)
+        self._client = _patient(self.running.servers.clickhouse)
 
     def close(self) -> None:
         """Disconnect."""

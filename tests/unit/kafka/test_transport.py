@@ -2,11 +2,14 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from aiokafka import TopicPartition
+from aiokafka.consumer.fetcher import OffsetResetStrategy
+from aiokafka.consumer.subscription_state import Assignment
 from aiokafka.structs import ConsumerRecord
 from faust.types import TP
 
@@ -144,19 +147,6 @@ async def test_a_changelog_takes_no_room(desk: Desk) -> None:
     assert desk.consumer._in_flight[CHANGELOG] == 0
 
 
-async def test_records_of_an_older_generation_are_not_delivered(desk: Desk) -> None:
-    desk.consumer.app.consumer_generation_id = 2
-    await desk.deliver(0, 1, generation=1)
-    assert desk.delivered == []
-    assert desk.consumer._in_flight[RAW] == 0
-
-
-async def test_a_stopped_flow_delivers_nothing(desk: Desk) -> None:
-    desk.consumer.stop_flow()
-    await desk.deliver(0, 1)
-    assert desk.delivered == []
-
-
 async def test_a_full_stream_does_not_hold_up_a_rebalance(desk: Desk) -> None:
     async def stuck(_message: Any) -> None:
         await asyncio.Event().wait()
@@ -203,6 +193,8 @@ async def test_a_revocation_gives_back_all_room_before_faust_is_told(desk: Desk)
 
 
 class Thread:
+    taken_from = None
+
     def __init__(self, ends: dict[TP, int]) -> None:
         self._ends = ends
 
@@ -267,3 +259,112 @@ async def test_lag_is_what_is_not_committed(desk: Desk, monkeypatch: pytest.Monk
     assert consumer.lag(RAW) == 3
     consumer._committed_offset[RAW] = 12
     assert consumer.lag(RAW) == 0
+
+
+class Positions:
+    """The consumer's thread with aiokafka's own bookkeeping of positions, and no broker."""
+
+    def __init__(self, desk: Desk) -> None:
+        self.thread = desk.consumer._thread
+        self.assignment = Assignment([TopicPartition(*RAW), TopicPartition(*CHANGELOG)])
+        self.fetcher = SimpleNamespace(_records={}, seek_to=self.seek, request_offset_reset=self.reset)
+        self.reset_to_beginning: list[TopicPartition] = []
+        self.committed: dict[TopicPartition, int | None] = {}
+        self.thread._consumer = SimpleNamespace(
+            _fetcher=self.fetcher,
+            _subscription=SimpleNamespace(subscription=SimpleNamespace(assignment=self.assignment)),
+            seek_to_committed=self.seek_to_committed,
+        )
+        self.thread.taken_from = self.assignment
+        self.thread.call_thread = self.call  # type: ignore[method-assign]
+
+    async def call(self, function: Callable[..., Awaitable[Any]], *args: Any) -> Any:
+        return await function(*args)
+
+    def at(self, tp: TP, position: int) -> None:
+        self.assignment.state_value(TopicPartition(*tp)).seek(position)
+
+    def position(self, tp: TP) -> int:
+        position: int = self.assignment.state_value(TopicPartition(*tp)).position
+        return position
+
+    def seek(self, tp: TopicPartition, offset: int) -> None:
+        self.assignment.state_value(tp).seek(offset)
+
+    def reset(self, tps: list[TopicPartition], strategy: int) -> None:
+        assert strategy == OffsetResetStrategy.EARLIEST
+        self.reset_to_beginning += tps
+
+    async def seek_to_committed(self) -> dict[TopicPartition, int | None]:
+        return self.committed
+
+
+@pytest.fixture
+async def positions(desk: Desk) -> Positions:
+    return Positions(desk)
+
+
+async def test_records_of_a_paused_partition_are_read_again(desk: Desk, positions: Positions) -> None:
+    """They were taken, so the position is behind them; nothing else would ever go back where nothing is committed."""
+    positions.at(RAW, 13)
+    desk.consumer.pause_partitions([RAW])
+    await desk.deliver(7, 12)
+    assert desk.delivered == []
+    assert positions.position(RAW) == 7
+
+
+@pytest.mark.parametrize("how", ["flow", "generation"])
+async def test_what_a_rebalance_cuts_off_is_read_again(desk: Desk, positions: Positions, how: str) -> None:
+    positions.at(RAW, 13)
+    if how == "flow":
+        desk.consumer.stop_flow()
+    await desk.deliver(0, 12, generation=1 if how == "flow" else 0)
+    assert desk.delivered == []
+    assert desk.consumer._in_flight[RAW] == 0
+    assert positions.position(RAW) == 0
+
+
+async def test_a_position_never_goes_forward(desk: Desk, positions: Positions) -> None:
+    """The end of a recovery may have gone back further, to what is committed."""
+    positions.at(RAW, 3)
+    desk.consumer.pause_partitions([RAW])
+    await desk.deliver(7, 12)
+    assert positions.position(RAW) == 3
+
+
+async def test_positions_of_another_assignment_are_left_alone(desk: Desk, positions: Positions) -> None:
+    positions.at(RAW, 13)
+    positions.thread.taken_from = Assignment([TopicPartition(*RAW)])
+    desk.consumer.pause_partitions([RAW])
+    await desk.deliver(7, 12)
+    assert positions.position(RAW) == 13
+
+
+async def test_a_partition_without_a_commit_is_sought_to_its_beginning(positions: Positions) -> None:
+    raw, changelog = TopicPartition(*RAW), TopicPartition(*CHANGELOG)
+    positions.committed = {raw: None, changelog: 4}
+    assert await positions.thread.seek_to_committed() == positions.committed
+    assert positions.reset_to_beginning == [raw]
+
+
+async def test_the_fetcher_never_sees_the_set_that_a_rebalance_empties(
+    positions: Positions,
+) -> None:
+    """aiokafka takes an empty set for "all partitions", and would give away what nobody delivers."""
+    active = {RAW}
+    seen: list[set[TP]] = []
+
+    async def fetched_records(partitions: set[TP], **_: Any) -> dict[TP, Any]:
+        active.clear()
+        seen.append(set(partitions))
+        return {}
+
+    positions.fetcher.fetched_records = fetched_records
+    positions.fetcher._closed = False
+    positions.fetcher._subscriptions = SimpleNamespace(fetch_context=nullcontext)
+    positions.thread._consumer._closed = False
+    consumer = positions.thread._consumer
+    await positions.thread._fetch_records(consumer, active, 0.1)
+    assert seen == [{RAW}]
+    assert await positions.thread._fetch_records(consumer, set(), 0.1) == {}
+    assert seen == [{RAW}], "an empty set asks for nothing"

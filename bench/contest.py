@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 from bench.load import count_events
 from bench.pinned import command
-from bench.pipeline import PipelineLoad, run_pipeline
+from bench.pipeline import PIPELINE_EVENTS, PipelineLoad, run_pipeline
 from bench.roads.stopwatch import Reading
 from bench.servers import Arena
 from schemas.vocabulary import Channel
@@ -46,8 +46,8 @@ CONTESTANTS: Final = (
         "touchline-count", "c", "count on Touchline's road", "batch_count", 400_000,
         changelog="{group}-counts-changelog",
     ),
-    Contestant("pipeline", "d", "whole pipeline into ClickHouse, no rules", None, 100_000),
-    Contestant("pipeline-rules", "d'", "whole pipeline, all rules in force", None, 100_000),
+    Contestant("pipeline", "d", "whole pipeline into ClickHouse, no rules", None, PIPELINE_EVENTS),
+    Contestant("pipeline-rules", "d'", "whole pipeline, all rules in force", None, PIPELINE_EVENTS),
     Contestant("quix", "e", "count in Quix Streams, state", "quix_count", 100_000, peer=True),
     Contestant("bytewax", "f", "count in bytewax, recovery on", "bytewax_count", 400_000, peer=True),
 )  # fmt: skip

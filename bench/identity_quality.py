@@ -42,7 +42,7 @@ class Score(NamedTuple):
 
 def interactions_of(simulation: Simulation) -> tuple[Known, list[Interaction]]:
     """Those whose person is known, and all of them in the order of their arrival."""
-    decoder = Decoder(REGION, FUTURE, lambda _: None)
+    decoder = Decoder(REGION, FUTURE, lambda *_: None)
     latest: dict[tuple[str, str], tuple[Interaction, str]] = {}
     arrived: list[Interaction] = []
     for event in simulation.events():

@@ -7,6 +7,8 @@ from typing import Any, Final, NamedTuple
 from bench.budget import Budget
 from bench.contest import Contestant
 from bench.figures import GOALS, Figures, Spread
+from bench.latency import Latency
+from bench.rule_cost import RuleCosts
 
 PATH: Final = Path(__file__).resolve().parents[1] / "docs" / "benchmarks.md"
 BEGIN: Final = "<!-- measured: written by `make bench` -->"
@@ -27,6 +29,8 @@ class Results(NamedTuple):
     figures: dict[str, Figures]
     budget: Budget | None = None
     bytes_per_customer: float | None = None
+    latency: Latency | None = None
+    rules: RuleCosts | None = None
 
     def goals(self) -> list[dict[str, Any]]:
         """Each goal that this run can judge."""
@@ -52,6 +56,16 @@ class Results(NamedTuple):
                     "reached": self.bytes_per_customer < MEMORY_GOAL_BYTES,
                 }
             )
+        if self.latency is not None:
+            judged += [
+                {
+                    "road": f"event to alert, {name}",
+                    "goal": f"below {limit:g} s",
+                    "measured": round(seconds, 3),
+                    "reached": seconds < limit,
+                }
+                for name, limit, seconds in self.latency.goals()
+            ]
         return judged
 
     def as_json(self) -> dict[str, Any]:
@@ -72,6 +86,8 @@ class Results(NamedTuple):
             },
             "budget": None if self.budget is None else self.budget._asdict(),
             "bytes_per_customer": self.bytes_per_customer,
+            "latency": None if self.latency is None else self.latency.as_json(),
+            "rules": None if self.rules is None else self.rules._asdict(),
             "goals": self.goals(),
         }
 
@@ -109,7 +125,25 @@ class Results(NamedTuple):
             yield f"| {goal['road']} | {goal['goal']} | {goal['measured']:,} | {said} |"
         if self.budget is not None:
             yield from self._budget_lines(self.budget)
+        if self.rules is not None:
+            yield from _rule_lines(self.rules)
+        if self.latency is not None:
+            yield from self._latency_lines(self.latency)
         yield ""
+
+    def _latency_lines(self, latency: Latency) -> Iterator[str]:
+        figures = latency.as_json()
+        yield ""
+        yield (
+            f"From an event's publishing to its alert on the alerts topic, one worker, all rules, "
+            f"{figures['events_a_second']:,} events a second beside it: median {figures['median']:,} ms, "
+            f"p95 {figures['p95']:,} ms, p99 {figures['p99']:,} ms, most {figures['max']:,} ms "
+            f"({figures['probes']:,} probes)."
+        )
+        yield ""
+        yield "```text"
+        yield from latency.lines()
+        yield "```"
 
     def _budget_lines(self, budget: Budget) -> Iterator[str]:
         yield ""
@@ -129,6 +163,21 @@ class Results(NamedTuple):
             total = 1e6 / whole.by_cpu.median
             yield f"| Kafka's protocol twice, ClickHouse's once, event loop, Faust, start-up | {total - together:.1f} |"
             yield f"| **the worker (d)** | **{total:.1f}** |"
+
+
+def _rule_lines(costs: RuleCosts) -> Iterator[str]:
+    yield ""
+    yield (
+        f"What rules cost: CPU microseconds that each adds, alone, to every interaction of one partition "
+        f"({costs.interactions:,}); the journeys without rules take {costs.without:.1f}. Together they share marks and "
+        "state; a rule over other findings costs nothing alone."
+    )
+    yield ""
+    yield "| rule | us |"
+    yield "| --- | ---: |"
+    for rule, cost in sorted(costs.alone.items(), key=lambda item: -item[1]):
+        yield f"| `{rule}` | {cost:.1f} |"
+    yield f"| **all together** | **{costs.together:.1f}** |"
 
 
 def _range(spread: Spread) -> str:

@@ -1,131 +1,99 @@
-"""What detection costs: the whole catalogue and each rule alone, over timelines of five interactions.
+"""What the rules cost: each rule alone against none, and the whole catalogue, in CPU microseconds an interaction.
 
-    python -m bench.rule_cost [--customers N]
+    python -m bench.rule_cost [--events N]
 
-prints microseconds a customer touched: `untroubled` timelines, in which nothing stands, and `troubled` ones, in which
-five findings stand. Traits at hand: what is worked out once for an interaction, and what stood before, is given.
+Simulated interactions go through `advance_batch` as a worker's partition gives them: one partition's share, in batches
+of the size that a backlog makes. A rule's cost is what it adds to the journeys alone, marks and state included; the
+whole costs less than its parts, which share all that. A rule over findings costs nothing alone: it has none.
 """
 
 import argparse
 import json
-from collections.abc import Callable, Sequence
-from time import process_time
-from typing import Any
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from time import process_time, time_ns
+from typing import Final, NamedTuple
 
-import msgspec
-
-from bench.core_cost import interaction
-from schemas.interaction import SECOND, Interaction
-from streams.core.detection.detect import detect
-from streams.core.detection.lifecycle import transition
-from streams.core.detection.light import light_of
-from streams.core.detection.ruleset import RuleSet
+from schemas.codec import Rejected
+from schemas.interaction import Interaction, routing_key
+from schemas.topics import partition_of
+from streams.app import build_decoder, journey_policy
+from streams.core.batch import advance_batch
+from streams.core.detection.customer import Detection
+from streams.core.policy import JourneyPolicy
+from streams.garbage import rare_collections
 from streams.rule_files import CATALOGUE, compile_files, load_rules, read_rules
+from streams.settings import Settings
+from streams.simulation.mess import SimulatedEvent
+from streams.simulation.simulation import Simulation
 
-HELD = 5
+ROUNDS: Final = 5
+NO_RULES: Final = ""
+ALL_RULES: Final = "*"
 
 
-def microseconds(work: Callable[[], object], items: int, rounds: int) -> float:
-    """The best of several rounds, per item; processor time, so that what else runs on the machine shows less."""
-    best = float("inf")
-    for _ in range(rounds):
+class RuleCosts(NamedTuple):
+    """CPU microseconds an interaction: journeys `without` rules, and what each rule alone, or `together`, adds."""
+
+    without: float
+    alone: Mapping[str, float]
+    together: float
+    interactions: int
+
+
+def measure_rules(events: Sequence[SimulatedEvent], settings: Settings, rounds: int = ROUNDS) -> RuleCosts:
+    """Feed the first partition's share of the events with no rules, with each rule and with all; the best of `rounds`
+    taken in turn.
+    """
+    detections: dict[str, Detection | None] = {NO_RULES: None}
+    for rule in read_rules(sorted(CATALOGUE.glob("*.yaml"))):
+        detections[rule.id] = Detection(compile_files([rule]))
+    detections[ALL_RULES] = Detection(load_rules())
+    batches = _batches(events, settings)
+    policy = journey_policy(settings)
+    best = dict.fromkeys(detections, float("inf"))
+    with rare_collections():
+        for _ in range(rounds):
+            for name, detection in detections.items():
+                best[name] = min(best[name], _seconds(batches, policy, detection))
+    interactions = sum(map(len, batches))
+    each = {name: seconds / interactions * 1e6 for name, seconds in best.items()}
+    without, together = each.pop(NO_RULES), each.pop(ALL_RULES)
+    alone = {name: cost - without for name, cost in each.items()}
+    return RuleCosts(without, alone, together - without, interactions)
+
+
+def _batches(events: Sequence[SimulatedEvent], settings: Settings) -> list[list[Interaction]]:
+    """The interactions of one partition, as `identify` makes them, in batches."""
+    decode = build_decoder(settings).decode
+    now = time_ns() // 1000
+    mine: list[Interaction] = []
+    for offset, event in enumerate(events):
+        decoded = decode(event.value, event.headers, event.channel, 0, offset, now, now)
+        if not isinstance(decoded, Rejected) and not partition_of(
+            routing_key(decoded), settings.kafka.partitions
+        ):
+            mine.append(decoded)
+    size = settings.worker.batch_records
+    return [mine[start : start + size] for start in range(0, len(mine), size)]
+
+
+def _seconds(
+    batches: Sequence[Sequence[Interaction]], policy: JourneyPolicy, detection: Detection | None
+) -> float:
+    states: dict[bytes, bytes] = {}
+    spent = 0.0
+    for batch in batches:
+        now = max(interaction.occurred_at for interaction in batch)
         begun = process_time()
-        work()
-        best = min(best, process_time() - begun)
-    return best / items * 1e6
-
-
-def untroubled(customer: int) -> list[Interaction]:
-    """A matter that is resolved at once, a letter that is answered, a visit, pages."""
-    line = [interaction(customer, nth) for nth in range(HELD)]
-    line[0] = msgspec.structs.replace(line[0], outcome="resolved")
-    line[2] = msgspec.structs.replace(
-        line[2], channel="email", type="message", direction="outbound", thread_id=f"T-{customer}",
-        occurred_at=line[1].occurred_at + 3600 * SECOND,
-    )  # fmt: skip
-    line[4] = msgspec.structs.replace(
-        line[4],
-        type="sms",
-        case_id=f"L-{customer}",
-        reason="tariff.change",
-        outcome="resolved",
-        transfers=None,
-    )
-    return line
-
-
-def troubled(customer: int) -> list[Interaction]:
-    """No answer to a letter, no solution in three days, a long wait, a rude clerk, the same thing again."""
-    changes: tuple[dict[str, Any], ...] = (
-        {"wait_seconds": 900.0},
-        {"reason": "billing.overcharge"},
-        {},
-        {"treatment": "rude"},
-        {},
-    )
-    line = [interaction(customer, nth) for nth in range(HELD)]
-    return [msgspec.structs.replace(one, **change) for one, change in zip(line, changes, strict=True)]
-
-
-def measure(customers: int, rounds: int) -> dict[str, float | dict[str, float]]:
-    """Microseconds a customer touched; of `marks`, an interaction."""
-    rules = load_rules()
-    alone = {rule.id: compile_files([rule]) for rule in read_rules(sorted(CATALOGUE.glob("*.yaml")))}
-    figures: dict[str, float | dict[str, float]] = {"rules": len(rules.rules)}
-    for name, make in (("untroubled", untroubled), ("troubled", troubled)):
-        lines = [make(customer) for customer in range(customers)]
-        figures[f"{name}: catalogue, traits at hand"] = _cost(lines, rules, rounds, at_hand=True)
-        figures[f"{name}: catalogue, from nothing"] = _cost(lines, rules, rounds, at_hand=False)
-        figures[f"{name}: light"] = _light(lines, rules, rounds)
-        figures[f"{name}: transition, nothing new"] = _transitions(lines, rules, rounds)
-        figures[f"{name}: each rule alone"] = {
-            rule: _cost(lines, one, rounds, at_hand=True) for rule, one in alone.items()
-        }
-    lines = [untroubled(customer) for customer in range(customers)]
-    figures["marks of one interaction"] = round(
-        microseconds(lambda: [rules.mark(one) for line in lines for one in line], customers * HELD, rounds), 2
-    )
-    return figures
-
-
-def _cost(lines: Sequence[list[Interaction]], rules: RuleSet, rounds: int, *, at_hand: bool) -> float:
-    """At hand: traits and what was found before, as the state keeps them."""
-    nows = [line[-1].occurred_at + SECOND for line in lines]
-    traits = [rules.traits(line) if at_hand else None for line in lines]
-    found = [
-        detect("crm:A", line, now, rules).findings if at_hand else ()
-        for line, now in zip(lines, nows, strict=True)
-    ]
-
-    def work() -> None:
-        for line, now, its, known in zip(lines, nows, traits, found, strict=True):
-            detect("crm:A", line, now, rules, traits=its, known=known)
-
-    return round(microseconds(work, len(lines), rounds), 2)
-
-
-def _light(lines: Sequence[list[Interaction]], rules: RuleSet, rounds: int) -> float:
-    found = [detect("crm:A", line, line[-1].occurred_at, rules).findings for line in lines]
-    return round(
-        microseconds(
-            lambda: [light_of("crm:A", one, one[-1].raised_at) for one in found if one], len(lines), rounds
-        ),
-        2,
-    )
-
-
-def _transitions(lines: Sequence[list[Interaction]], rules: RuleSet, rounds: int) -> float:
-    stood = []
-    for line in lines:
-        now = line[-1].occurred_at + SECOND
-        detected = detect("crm:A", line, now, rules)
-        stood.append((transition((), detected, line, now, rules).known, detected, line[-1:], now))
-
-    def work() -> None:
-        for known, detected, arrivals, now in stood:
-            transition(known, detected, arrivals, now, rules)
-
-    return round(microseconds(work, len(lines), rounds), 2)
+        result = advance_batch(states.get, batch, (), now, policy, detection)
+        spent += process_time() - begun
+        for key, state in result.states.items():
+            if state is None:
+                states.pop(key, None)
+            else:
+                states[key] = state
+    return spent
 
 
 def main() -> None:
@@ -133,10 +101,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--customers", type=int, default=2_000)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--events", type=int, default=100_000)
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
     options = parser.parse_args()
-    print(json.dumps(measure(options.customers, options.rounds), indent=2))
+    simulation = Simulation.sized(1, options.events, datetime.now(UTC) - timedelta(minutes=10))
+    costs = measure_rules(tuple(simulation.events()), Settings(), options.rounds)
+    print(json.dumps(costs._asdict(), indent=2))
 
 
 if __name__ == "__main__":

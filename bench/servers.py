@@ -51,7 +51,8 @@ class Arena:
         """Topics and tables under the prefix and database of these settings, as `touchline migrate` makes them."""
         if self.mock_control is not None:
             for topic in ALL:
-                create_topic(self.mock_control, topic.full_name(settings.kafka.prefix), PARTITIONS)
+                name = topic.full_name(settings.kafka.prefix)
+                create_topic(self.mock_control, name, topic.partitions(PARTITIONS))
         reached = Servers(
             self.bootstrap,
             clickhouse_target(settings, self.native_url),

@@ -26,6 +26,7 @@ STRUCTURED: Final = "application/cloudevents"
 _PREFIX: Final = "ce_"
 _SAYS_NOTHING: Final = ("", "application/octet-stream", "text/plain", "text/json")
 _PLAIN_JSON: Final = frozenset((b"application/json", b"application/json; charset=utf-8"))
+_USUAL: Final = ("content-type", b"application/json")
 _BOM: Final = b"\xef\xbb\xbf"
 
 
@@ -65,6 +66,8 @@ def is_bare(headers: Sequence[tuple[str, bytes]]) -> bool:
     """Whether the headers say no more than that the value is JSON: then there is no envelope around it but
     one of the value's own (structured mode). Cheap; False is no verdict.
     """
+    if len(headers) == 1 and headers[0] == _USUAL:
+        return True
     for name, raw in headers:
         if name == "content-type":
             if raw not in _PLAIN_JSON:

@@ -12,24 +12,26 @@ open).
 
 from collections.abc import Callable, Sequence
 from decimal import Decimal
-from operator import attrgetter
 from typing import Any, Final, Literal, NamedTuple
 
 from pydantic import ValidationError
 
 from schemas.cloudevents import Unreadable, is_bare, unwrap
-from schemas.event import EVENT
+from schemas.event import EVENT, Event
 from schemas.identifiers import Identifiers, Normaliser
 from schemas.interaction import Interaction, Micros
 from schemas.problems import explain
 from schemas.timestamps import format_timestamp, parse_date, parse_timestamp
-from schemas.wire import decode_document, decode_fast
+from schemas.wire import decode_document, decode_fast, reader_of
 
-Reader = Callable[[Any], tuple[Any, ...]]
-"""Reads fields of a model or a struct in the order of `Interaction`."""
+CustomerOf = Callable[[Identifiers, tuple[str, ...]], str | None]
+"""Names the canonical customer of normalised identifiers; the second says which kinds were kept as they came."""
 
 MAX_BYTES: Final = 1024 * 1024
 """The longest value that is read."""
+
+_COMMON: Final = len(Event.model_fields) + 1
+"""Values that events of every channel have: those of `Event`, and `type`."""
 
 
 class Rejected(NamedTuple):
@@ -48,9 +50,7 @@ class Decoder:
     identifiers.
     """
 
-    def __init__(
-        self, region: str, future_micros: Micros, customer_of: Callable[[Identifiers], str | None]
-    ) -> None:
+    def __init__(self, region: str, future_micros: Micros, customer_of: CustomerOf) -> None:
         self._normalise = Normaliser(region).normalise
         self._future = future_micros
         self._customer_of = customer_of
@@ -97,8 +97,8 @@ class Decoder:
             pass
         try:
             event = EVENT.validate_python(document)
-        except ValidationError as problem:
-            return Rejected("validate", "invalid", explain(problem))
+        except ValidationError as wrong:  # A name of its own: compiled code gives each name one type.
+            return Rejected("validate", "invalid", explain(wrong))
         return self._interaction(event, topic, partition, offset, received_at, now)
 
     def _interaction(
@@ -106,36 +106,126 @@ class Decoder:
     ) -> Interaction | Rejected:
         """Flatten an event: a model, or a struct of the fast road, whose times and money may prove wrong
         (ValueError)."""
-        occurred_at = event.occurred_at
+        read = reader_of(event)
+        values = read(event)
+        (
+            id_,
+            source,
+            revision,
+            occurred_at,
+            customer,
+            subject,
+            outcome,
+            price,
+            promise,
+            rating,
+            treatment,
+            sentiment,
+            complaint,
+            transfers,
+            follows,
+            staff_id,
+            text,
+            attributes,
+            kind,
+        ) = values[:_COMMON]
         if type(occurred_at) is str:
             occurred_at = parse_timestamp(occurred_at)
         if occurred_at > now + self._future:
             return _too_far_ahead(occurred_at, now)
+        identifiers, unnormalised = self._normalise(read(customer))
+        crm_id, contract, loyalty, phone, email, device = identifiers
+
+        reason = case_id = order_id = product = stage = None
+        if subject is not None:
+            reason, case_id, order_id, product, stage = read(subject)
+        agreed = charged = currency = price_ref = None
+        if price is not None:
+            agreed, charged, currency, price_ref = read(price)
+            agreed = Decimal(agreed) if agreed is not None else None
+            charged = Decimal(charged) if charged is not None else None
+        what = due_at = due_on = kept_ref = cancelled_ref = None
+        if promise is not None:
+            what, due_at, kept_ref, cancelled_ref = read(promise)
+            due_at, due_on = _due(due_at)
+        scale = value = resolved = None
+        if rating is not None:
+            scale, value, resolved = read(rating)
+        remedy_sought = complaint_stage = None
+        if complaint is not None:
+            remedy_sought, complaint_stage = read(complaint)
+
+        direction = wait = talk = hold = wrap_up = ivr_path = thread_id = in_reply_to = None
+        office_id = ticket = service = session_id = action = target = success = duration = None
         channel = event.channel
-        identifiers, unnormalised = self._normalise(event.customer)
-        subject, price, promise = event.subject, event.price, event.promise
-        rating, complaint, attributes = event.rating, event.complaint, event.attributes
-        return Interaction(  # type: ignore[call-arg]  # mypy cannot count through the stars
-            event.source,
-            event.id,
-            event.revision or 0,
+        own = values[_COMMON:]
+        if channel == "online":
+            session_id, target, success, duration, action = own
+        elif channel == "phone":
+            direction, wait, talk, hold, wrap_up, ivr_path = own
+        elif channel == "email":
+            direction, thread_id, in_reply_to = own
+        else:
+            office_id, ticket, wait, service = own
+
+        return Interaction(
+            source,
+            id_,
+            revision or 0,
             channel,
-            event.type,
+            kind,
             occurred_at,
-            self._customer_of(identifiers),
-            event.direction if channel in _DIRECTED else None,
-            *identifiers,
+            self._customer_of(identifiers, unnormalised),
+            direction,
+            crm_id,
+            contract,
+            loyalty,
+            phone,
+            email,
+            device,
             unnormalised,
-            *(_SUBJECT(subject) if subject is not None else _NOTHING[5]),
-            event.outcome,
-            *(_price(price) if price is not None else _NOTHING[4]),
-            *(_promise(promise) if promise is not None else _NOTHING[5]),
-            *(_RATING(rating) if rating is not None else _NOTHING[3]),
-            *_MANNER(event),
-            *(_COMPLAINT(complaint) if complaint is not None else _NOTHING[2]),
-            *_SERVICE(event),
+            reason,
+            case_id,
+            order_id,
+            product,
+            stage,
+            outcome,
+            agreed,
+            charged,
+            currency,
+            price_ref,
+            what,
+            due_at,
+            due_on,
+            kept_ref,
+            cancelled_ref,
+            scale,
+            value,
+            resolved,
+            treatment,
+            sentiment,
+            remedy_sought,
+            complaint_stage,
+            transfers,
+            follows,
+            staff_id,
+            text,
             _known(attributes) if attributes else {},
-            *_OF_CHANNEL[channel](event),
+            wait,
+            talk,
+            hold,
+            wrap_up,
+            ivr_path,
+            thread_id,
+            in_reply_to,
+            office_id,
+            ticket,
+            service,
+            session_id,
+            action,
+            target,
+            success,
+            duration,
             topic,
             partition,
             offset,
@@ -159,51 +249,17 @@ def _too_far_ahead(occurred_at: Micros, now: Micros) -> Rejected:
     )
 
 
-_DIRECTED: Final = frozenset({"phone", "email"})
-_NOTHING: Final[tuple[tuple[Any, ...], ...]] = tuple((None,) * length for length in range(16))
-
-_SUBJECT: Final[Reader] = attrgetter("reason", "case_id", "order_id", "product", "stage")
-_RATING: Final[Reader] = attrgetter("scale", "value", "resolved")
-_MANNER: Final[Reader] = attrgetter("treatment", "sentiment")
-_COMPLAINT: Final[Reader] = attrgetter("remedy_sought", "stage")
-_SERVICE: Final[Reader] = attrgetter("transfers", "follows", "staff_id", "text")
-
-
-def _price(price: Any) -> tuple[Any, ...]:
-    agreed, charged = price.agreed, price.charged
-    return (
-        None if agreed is None else Decimal(agreed),
-        None if charged is None else Decimal(charged),
-        price.currency,
-        price.ref,
-    )
+def _due(due_at: Micros | str | None) -> tuple[Micros | None, str | None]:
+    """A promise's time and its day: one of them at most."""
+    if not isinstance(due_at, str):
+        return due_at, None
+    if len(due_at) == len("2026-03-01"):
+        return None, parse_date(due_at)
+    return parse_timestamp(due_at), None
 
 
-def _promise(promise: Any) -> tuple[Any, ...]:
-    due_at, due_on = promise.due_at, None
-    if isinstance(due_at, str):
-        if len(due_at) == len("2026-03-01"):
-            due_on, due_at = parse_date(due_at), None
-        else:
-            due_at = parse_timestamp(due_at)
-    return promise.what, due_at, due_on, promise.kept_ref, promise.cancelled_ref
-
-
-_PHONE: Final[Reader] = attrgetter(
-    "wait_seconds", "talk_seconds", "hold_seconds", "wrap_up_seconds", "ivr_path"
-)
-_EMAIL: Final[Reader] = attrgetter("thread_id", "in_reply_to")
-_VISIT: Final[Reader] = attrgetter("office_id", "ticket", "service_seconds")
-_ONLINE: Final[Reader] = attrgetter("session_id", "action", "target", "success", "duration_seconds")
-_OF_CHANNEL: Final[dict[str, Reader]] = {
-    "phone": lambda event: _PHONE(event) + _NOTHING[10],
-    "email": lambda event: _NOTHING[5] + _EMAIL(event) + _NOTHING[8],
-    "visit": lambda event: (event.wait_seconds, *_NOTHING[6], *_VISIT(event), *_NOTHING[5]),
-    "online": lambda event: _NOTHING[10] + _ONLINE(event),
-}
-"""The fields of `Interaction` from `wait_seconds` to `duration_seconds`, in its order."""
-
-
-def _known(attributes: dict[str, str | None]) -> dict[str, str]:
+def _known(attributes: dict[str, Any]) -> dict[str, str]:
     """The attributes less those that are null, which is absent."""
+    if None not in attributes.values():
+        return attributes
     return {name: value for name, value in attributes.items() if value is not None}

@@ -17,8 +17,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from schemas.codec import Decoder, Rejected
-from schemas.documents import FOLDER, event_schemas
-from schemas.vocabulary import CHANNELS
+from schemas.documents import FOLDER, contracts
+from schemas.identity import FactDecoder
+from schemas.interaction import Interaction
+from schemas.links import Statement
 
 BASELINE: Final = FOLDER / "baseline"
 EXAMPLES: Final = FOLDER / "examples"
@@ -34,11 +36,23 @@ _BOUNDS: Final[dict[str, Callable[[Any, Any], bool]]] = {
     "minLength": lambda old, new: new <= old,
     "maxLength": lambda old, new: new >= old,
     "maxProperties": lambda old, new: new >= old,
+    "minItems": lambda old, new: new <= old,
+    "maxItems": lambda old, new: new >= old,
     "pattern": lambda old, new: new == old,
     "not": lambda old, new: new == old,
 }
 _UNDERSTOOD: Final = frozenset(
-    {"$ref", "type", "enum", "const", "properties", "required", "additionalProperties", "propertyNames"}
+    {
+        "$ref",
+        "type",
+        "enum",
+        "const",
+        "properties",
+        "required",
+        "additionalProperties",
+        "propertyNames",
+        "items",
+    }
 )
 
 Schema = dict[str, Any]
@@ -72,6 +86,7 @@ class _Comparison:
         yield from _bounds(old, new, path)
         yield from self._properties(old, new, path)
         yield from self._map(old, new, path)
+        yield from self._items(old, new, path)
         if _branches(new):
             if not _branches(old):
                 yield f"{_at(path)}: a new condition across its fields"
@@ -112,6 +127,10 @@ class _Comparison:
         names = new.get("propertyNames")
         if names is not None:
             yield from self.of(old.get("propertyNames", {}), names, _join(path, "(name)"))
+
+    def _items(self, old: Schema, new: Schema, path: str) -> Iterator[str]:
+        if "items" in new:
+            yield from self.of(old.get("items", {}), new["items"], f"{path}[]")
 
     def _unknown(self, old: Schema, new: Schema, path: str) -> Iterator[str]:
         known = _WORDS_ONLY | _UNDERSTOOD | set(_BOUNDS) | set(_UNIONS)
@@ -192,36 +211,40 @@ def _at(path: str) -> str:
 
 def refusals(baseline: Path = BASELINE) -> list[str]:
     """Everything in which the models refuse what the baseline accepts, one line each."""
-    now = event_schemas()
+    now = contracts()
     lines = []
     files = sorted(baseline.glob("*.json"))
     if not files:
         return [f"{baseline}: no baseline; run `python -m schemas.compatibility --accept` at a release"]
     for file in files:
         if file.stem not in now:
-            lines.append(f"{file.stem}: the channel was removed")
+            lines.append(f"{file.stem}: the contract was removed")
             continue
         old = json.loads(file.read_text(encoding="utf-8"))
         lines += [f"{file.stem}: {reason}" for reason in narrowings(old, now[file.stem])]
-    decoder = Decoder("BG", 0, lambda _: None)
     for file in sorted(baseline.glob("examples/*/*.json")):
-        result = decoder.decode(file.read_bytes(), (), str(file), 0, 0, None, _END_OF_TIME)
+        result = _decoded(file)
         if isinstance(result, Rejected):
-            lines.append(f"{file}: a valid event of the baseline is refused: {result.message}")
+            lines.append(f"{file}: a valid example of the baseline is refused: {result.message}")
     return lines
+
+
+def _decoded(example: Path) -> Interaction | Statement | Rejected:
+    value = example.read_bytes()
+    if example.parent.name == "identity":
+        return FactDecoder("BG", 0).decode(value, (), _END_OF_TIME)
+    return Decoder("BG", 0, lambda *_: None).decode(value, (), str(example), 0, 0, None, _END_OF_TIME)
 
 
 def accept(baseline: Path = BASELINE, examples: Path = EXAMPLES) -> None:
     """Make the models of now, and their valid examples, the baseline."""
     shutil.rmtree(baseline, ignore_errors=True)
     baseline.mkdir(parents=True)
-    for name, schema in event_schemas().items():
-        if name != "event":
-            text = json.dumps(schema, indent=2, ensure_ascii=False)
-            (baseline / f"{name}.json").write_text(f"{text}\n", encoding="utf-8")
-    for channel in CHANNELS:  # other folders of examples are of other contracts
-        if (folder := examples / channel / "valid").is_dir():
-            shutil.copytree(folder, baseline / "examples" / channel)
+    for name, schema in contracts().items():
+        text = json.dumps(schema, indent=2, ensure_ascii=False)
+        (baseline / f"{name}.json").write_text(f"{text}\n", encoding="utf-8")
+        if (folder := examples / name / "valid").is_dir():
+            shutil.copytree(folder, baseline / "examples" / name)
 
 
 def main(arguments: list[str] | None = None) -> int:

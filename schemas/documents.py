@@ -18,6 +18,7 @@ from schemas import topics
 from schemas.alert_documents import ALERT_RECORD
 from schemas.dead_letters import HEADERS, OFFSET, PARTITION
 from schemas.event import EVENT, MODELS
+from schemas.identity import FACT
 from schemas.interaction import Interaction
 from schemas.reference import events_page
 from schemas.topics import Topic
@@ -55,6 +56,16 @@ def event_schemas() -> dict[str, Document]:
     }
     schemas["event"] = _schema(EVENT, "event", "An event of any channel")
     return schemas
+
+
+def fact_schema() -> Document:
+    """JSON Schema of a fact about who is whom."""
+    return _schema(FACT, "identity", "A fact about who is whom")
+
+
+def contracts() -> dict[str, Document]:
+    """JSON Schemas by name of what others write: one for each channel, and `identity`."""
+    return {**{channel: event_schemas()[channel] for channel in CHANNELS}, "identity": fact_schema()}
 
 
 def alert_schema() -> Document:
@@ -96,7 +107,8 @@ def asyncapi() -> Document:
         "info": {
             "title": "Touchline",
             "version": CONTRACT_VERSION,
-            "description": "Events of four channels in, validated interactions and dead letters out.",
+            "description": "Events of four channels and facts about who is whom in; validated interactions, "
+            "alerts and dead letters out.",
             "license": {"name": "Apache-2.0", "url": "https://www.apache.org/licenses/LICENSE-2.0"},
         },
         "defaultContentType": "application/json",
@@ -109,7 +121,7 @@ def asyncapi() -> Document:
         },
         "channels": channels,
         "operations": {
-            **{f"receive-{topic.name}": _operation("receive", topic) for topic in topics.RAW.values()},
+            **{f"receive-{topic.name}": _operation("receive", topic) for topic in topics.SOURCES},
             "send-interactions": _operation("send", topics.INTERACTIONS),
             "receive-interactions": _operation("receive", topics.INTERACTIONS),
             "send-dead-letters": _operation("send", topics.DEAD_LETTERS),
@@ -117,6 +129,10 @@ def asyncapi() -> Document:
             "receive-alerts": _operation("receive", topics.ALERTS),
             "send-timelines": _operation("send", topics.TIMELINES),
             "send-alert-books": _operation("send", topics.ALERT_BOOKS),
+            "send-links": _operation("send", topics.LINKS),
+            "receive-links": _operation("receive", topics.LINKS),
+            "send-corrections": _operation("send", topics.CORRECTIONS),
+            "receive-corrections": _operation("receive", topics.CORRECTIONS),
         },
         "components": {"messages": _messages()},
     }
@@ -127,6 +143,7 @@ def rendered() -> dict[Path, str]:
     schemas = event_schemas()
     documents = {
         **schemas,
+        "identity": fact_schema(),
         "alert": alert_schema(),
         "dead-letter-headers": dead_letter_header_schema(),
     }
@@ -212,7 +229,7 @@ def _channel(topic: Topic) -> Document:
     config = topic.config()
     kafka: Document = {
         "topic": topic.full_name(),
-        "partitions": topics.DEFAULT_PARTITIONS,
+        "partitions": topic.partitions(topics.DEFAULT_PARTITIONS),
         "topicConfiguration": {
             name: [value] if name == "cleanup.policy" else int(value) for name, value in config.items()
         },
@@ -246,6 +263,14 @@ def _messages() -> Document:
         }
         for channel in CHANNELS
     }
+    messages[topics.IDENTITY.name] = {
+        "name": topics.IDENTITY.name,
+        "title": "A fact about who is whom",
+        "summary": "Known by source and id; a higher revision replaces it. Compaction keeps the latest.",
+        "contentType": "application/json",
+        "payload": {"schemaFormat": _JSON_FORMAT, "schema": {"$ref": "./json/identity.json"}},
+        "bindings": {"kafka": {"key": {"type": "string"}, "bindingVersion": "0.5.0"}},
+    }
     messages[topics.INTERACTIONS.name] = {
         "name": topics.INTERACTIONS.name,
         "title": "A validated interaction",
@@ -272,6 +297,18 @@ def _messages() -> Document:
         "name": topics.TIMELINES.name,
         "title": "The state of one customer's timeline",
         "summary": "Internal. A MessagePack array; only Touchline reads it.",
+        "contentType": "application/msgpack",
+    }
+    messages[topics.LINKS.name] = {
+        "name": topics.LINKS.name,
+        "title": "A link between two identifiers, or a fact",
+        "summary": "Internal. A MessagePack array; every worker reads all of them.",
+        "contentType": "application/msgpack",
+    }
+    messages[topics.CORRECTIONS.name] = {
+        "name": topics.CORRECTIONS.name,
+        "title": "That an interaction was told again",
+        "summary": "Internal. A MessagePack array; every worker reads all of them.",
         "contentType": "application/msgpack",
     }
     messages[topics.ALERT_BOOKS.name] = {

@@ -16,7 +16,7 @@ listed. Blank is absent. Normalising twice changes nothing.
 import re
 import unicodedata
 from functools import lru_cache
-from typing import Final, NamedTuple, Protocol
+from typing import Final, NamedTuple
 
 import phonenumbers
 from email_validator import EmailNotValidError, validate_email
@@ -29,6 +29,8 @@ from phonenumbers import (
 
 CACHE_SIZE: Final = 131_072
 """Numbers and addresses that one process remembers (some 25 MB when full)."""
+DOMAINS: Final = 10_000
+"""International domains that one process remembers."""
 
 
 class Identifiers(NamedTuple):
@@ -42,27 +44,14 @@ class Identifiers(NamedTuple):
     device: str | None = None
 
 
+_tuple = tuple.__new__
+
 Normalised = tuple[Identifiers, tuple[str, ...]]
 """Identifiers in their normal form, and the kinds among them that were kept as they came."""
 
 
-class Claims(Protocol):
-    """What a source says of a customer: one attribute a kind, as in `schemas.parts.Customer` and
-    `Identifiers`.
-    """
-
-    @property
-    def crm_id(self) -> str | None: ...
-    @property
-    def contract(self) -> str | None: ...
-    @property
-    def loyalty(self) -> str | None: ...
-    @property
-    def phone(self) -> str | None: ...
-    @property
-    def email(self) -> str | None: ...
-    @property
-    def device(self) -> str | None: ...
+Known = tuple[str | None, str | None, str | None, str | None, str | None, str | None]
+"""What a source says of a customer, in the order of `Identifiers`, which are such a tuple themselves."""
 
 
 class Normaliser:
@@ -76,29 +65,28 @@ class Normaliser:
         self._phone = lru_cache(CACHE_SIZE)(self._parsed_phone)
         self._email = lru_cache(CACHE_SIZE)(_parsed_email)
 
-    def normalise(self, customer: Claims) -> Normalised:
+    def normalise(self, known: Known) -> Normalised:
         """The normal form of what a source says of a customer; never raises."""
+        crm_id, contract, loyalty, phone, email, device = known
         unnormalised: tuple[str, ...] = ()
-        phone, email = customer.phone, customer.email
-        if phone is not None:
-            phone, normal = self.phone(phone)
+        if crm_id is not None:
+            crm_id = _plain(crm_id)
+        if contract is not None:
+            contract = _plain(contract)
+        if loyalty is not None:
+            loyalty = _plain(loyalty)
+        if phone is not None and not is_e164(phone):
+            phone, normal = self._phone(phone)
             if not normal:
                 unnormalised = ("phone",)
         if email is not None:
             email, normal = self.email(email)
             if not normal:
                 unnormalised = (*unnormalised, "email")
-        return (
-            Identifiers(
-                _plain(customer.crm_id) if customer.crm_id else None,
-                _plain(customer.contract) if customer.contract else None,
-                _plain(customer.loyalty) if customer.loyalty else None,
-                phone,
-                email,
-                _plain(customer.device) if customer.device else None,
-            ),
-            unnormalised,
-        )
+        if device is not None:
+            device = _plain(device)
+        # `Identifiers(...)` goes through a function in Python for what this does at once.
+        return _tuple(Identifiers, (crm_id, contract, loyalty, phone, email, device)), unnormalised
 
     def phone(self, text: str) -> tuple[str | None, bool]:
         """The number and whether it is normal; (None, True) for a blank."""
@@ -145,9 +133,12 @@ def is_e164(text: str) -> bool:
 
 _E164: Final = re.compile(r"\+[1-9][0-9]{6,14}")
 
+_LOCAL: Final = r"[A-Za-z0-9_+-]{1,20}(?:\.[A-Za-z0-9_+-]{1,20}){0,2}"
+_SIMPLE_LOCAL: Final = re.compile(_LOCAL)
+_LONGEST_LOCAL: Final = ".".join(3 * ["a" * 20]) + "@"
+_WORD_DOMAIN: Final = re.compile(r"[\w.-]{1,80}")
 _SIMPLE_EMAIL: Final = re.compile(
-    r"[A-Za-z0-9_+-]{1,20}(?:\.[A-Za-z0-9_+-]{1,20}){0,2}"
-    r"@(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,30}[A-Za-z0-9])?\.){1,4}[A-Za-z]{2,20}"
+    _LOCAL + r"@(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,30}[A-Za-z0-9])?\.){1,4}[A-Za-z]{2,20}"
 )
 """Addresses far from every limit of length; a label with `--` (punycode) is left to `email-validator`.
 Domains that are reserved for inside a house (`.local`), which `email-validator` refuses, are as good as
@@ -189,16 +180,35 @@ def _formatted(text: str, region: str) -> str | None:
 
 
 def _parsed_email(text: str) -> tuple[str | None, bool]:
+    local, _, domain = text.partition("@")
+    if _SIMPLE_LOCAL.fullmatch(local) is not None and _WORD_DOMAIN.fullmatch(domain) is not None:
+        normal = _normal_domain(domain)
+        if normal is not None:
+            return f"{local.lower()}@{normal}", True
     kept = text.strip()
     if not kept:
         return None, True
+    address = _validated_email(kept)
+    return (kept, False) if address is None else (address, True)
+
+
+def _validated_email(text: str) -> str | None:
     try:
         address = validate_email(
-            kept, check_deliverability=False, globally_deliverable=False, allow_display_name=True
+            text, check_deliverability=False, globally_deliverable=False, allow_display_name=True
         ).normalized
     except (EmailNotValidError, ValueError):
-        return kept, False
-    return unicodedata.normalize("NFC", address.lower()), True
+        return None
+    return unicodedata.normalize("NFC", address.lower())
+
+
+@lru_cache(DOMAINS)
+def _normal_domain(domain: str) -> str | None:
+    """The normal form of a domain, which costs most of an address; None when it is none, or when its length is
+    too near the limit for each simple local part.
+    """
+    address = _validated_email(_LONGEST_LOCAL + domain)
+    return None if address is None else address.removeprefix(_LONGEST_LOCAL)
 
 
 def _plain(text: str) -> str | None:

@@ -23,14 +23,17 @@ UPSTREAM: Final = 1
 OPERATOR: Final = 2
 
 _OPERATOR: Final = "operator"
-_PREFIXES: Final = tuple(f"{CUSTOMER_PREFIX[kind]}:" for kind in IDENTIFIER_KINDS)
-_STRENGTHS: Final = {prefix[:2]: strength for strength, prefix in enumerate(_PREFIXES)}
-assert len(_STRENGTHS) == len(_PREFIXES), "two letters must tell the kinds apart"
+_FACT: Final = "fact:"
+PREFIXES: Final = tuple(f"{CUSTOMER_PREFIX[kind]}:" for kind in IDENTIFIER_KINDS)
+"""What names of each kind begin with, the strongest kind first."""
+
+_STRENGTHS: Final = {prefix[:2]: strength for strength, prefix in enumerate(PREFIXES)}
+assert len(_STRENGTHS) == len(PREFIXES), "two letters must tell the kinds apart"
 
 WEAK_FROM: Final = IDENTIFIER_KINDS.index("phone")
 """Identifiers of this strength or a greater number are weak: people share and change them."""
 
-_STRONG: Final = frozenset(prefix[:2] for prefix in _PREFIXES[:WEAK_FROM])
+_STRONG: Final = frozenset(prefix[:2] for prefix in PREFIXES[:WEAK_FROM])
 
 
 class Link(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="l"):
@@ -83,7 +86,7 @@ def name_of(kind: IdentifierKind, value: str) -> Name:
 
 def names_of(identifiers: Identifiers) -> list[Name]:
     """The names of the identifiers present, strongest first."""
-    return [prefix + value for prefix, value in zip(_PREFIXES, identifiers) if value]  # noqa: B905 - hot
+    return [prefix + value for prefix, value in zip(PREFIXES, identifiers) if value]  # noqa: B905 - hot
 
 
 def strength_of(name: Name) -> int:
@@ -120,7 +123,19 @@ def record_key(record: Record) -> bytes:
     """The Kafka key: one for each pair, one for each fact. The length in front keeps different pairs apart."""
     if isinstance(record, Link):
         return f"{len(record.a)}:{record.a}{record.b}".encode()
-    return f"fact:{len(record.source)}:{record.source}{record.id}".encode()
+    return f"{_FACT}{len(record.source)}:{record.source}{record.id}".encode()
+
+
+def forgotten(key: bytes) -> tuple[Name, Name] | tuple[str, str, None]:
+    """What the key of a record without a value says is forgotten: a pair of identifiers, or `(source, id, None)` of a
+    statement. The inverse of `record_key`; raises `ValueError` for a foreign key.
+    """
+    text = key.decode()
+    length, separator, rest = text.removeprefix(_FACT).partition(":")
+    if not separator or not length.isdecimal() or int(length) > len(rest):
+        raise ValueError("not the key of a link or of a statement")
+    first, second = rest[: int(length)], rest[int(length) :]
+    return (first, second, None) if text.startswith(_FACT) else (first, second)
 
 
 def merged_links(one: Link, other: Link) -> Link:

@@ -3,11 +3,13 @@
 They stand here, between the two, because the core and the sinks do not know each other.
 """
 
+from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 import msgspec
 
 from schemas.alerts import AlertRow
+from schemas.erasures import ErasureDone
 from schemas.findings import FindingChange, Light
 from schemas.interaction import Interaction, Micros
 from schemas.vocabulary import Channel
@@ -58,6 +60,36 @@ class Coordinates(NamedTuple):
     topic: str
     partition: int
     offset: int
+
+
+class OffsetRange(NamedTuple):
+    """Consecutive records of one partition: every offset from `first` to `last`, both included."""
+
+    topic: str
+    partition: int
+    first: int
+    last: int
+
+
+def offset_ranges(topic: str, partition: int, offsets: Sequence[int]) -> tuple[OffsetRange, ...]:
+    """The fewest ranges that hold exactly these offsets, which must ascend strictly (as a log is read).
+
+    >>> [(each.first, each.last) for each in offset_ranges("touchline.phone", 0, [3, 4, 5, 9])]
+    [(3, 5), (9, 9)]
+    """
+    if not offsets:
+        return ()
+    if offsets[-1] - offsets[0] == len(offsets) - 1:
+        return (OffsetRange(topic, partition, offsets[0], offsets[-1]),)
+    ranges: list[OffsetRange] = []
+    first = last = offsets[0]
+    for offset in offsets[1:]:
+        if offset != last + 1:
+            ranges.append(OffsetRange(topic, partition, first, last))
+            first = offset
+        last = offset
+    ranges.append(OffsetRange(topic, partition, first, last))
+    return tuple(ranges)
 
 
 class DeadLetter(NamedTuple):
@@ -135,8 +167,11 @@ class SinkBatch(NamedTuple):
     retracted: tuple[tuple[str, str], ...] = ()
     """(customer, journey_id) of journeys that are no more."""
     dead_letters: tuple[DeadLetter, ...] = ()
-    received: tuple[Coordinates, ...] = ()
+    received: tuple[Coordinates | OffsetRange, ...] = ()
+    """Records that were read; those of a log as ranges, which cost next to nothing."""
     superseded: tuple[Coordinates, ...] = ()
+    stored: tuple[Coordinates, ...] = ()
+    """Facts that are in the log of links; interactions name their own coordinates."""
     incarnation: int = 0
     """Which life of the topics the coordinates belong to (microseconds since the epoch; under replay a digest)."""
     findings: tuple[FindingChange, ...] = ()
@@ -151,3 +186,4 @@ class SinkBatch(NamedTuple):
     before it and the version after it, it orders the rows of one interaction (docs/adr/0004-identity.md)."""
     identities: tuple[IdentityRow, ...] = ()
     identity_changes: tuple[IdentityChange, ...] = ()
+    erasures: tuple[ErasureDone, ...] = ()

@@ -1,7 +1,8 @@
 """The only list of topics: names, keys, partitions, retention, cleanup.
 
-Every topic of a deployment has the same partition count, so that co-partitioned assignment holds. Names start
-with a configurable prefix (default `touchline.`).
+Every topic of a deployment has the same partition count, so that co-partitioned assignment holds; three that every
+worker reads whole, outside the consumer group, have one (docs/adr/0004-identity.md). Names start with a configurable
+prefix (default `touchline.`).
 """
 
 import zlib
@@ -13,6 +14,7 @@ from schemas.vocabulary import CHANNELS, Channel
 
 DEFAULT_PREFIX: Final = "touchline."
 DEFAULT_PARTITIONS: Final = 8
+DEFAULT_HORIZON: Final = timedelta(days=30)
 
 MAX_RECORD_BYTES: Final = 8 * 2**20
 """The largest record on a topic that Touchline itself writes (a timeline's state is the largest)."""
@@ -25,18 +27,27 @@ class Topic:
     name: str
     key: str
     value: str
-    cleanup: Literal["delete", "compact"] = "delete"
+    cleanup: Literal["delete", "compact", "compact,delete"] = "delete"
     retention: timedelta | None = timedelta(days=7)
+    beyond_horizon: bool = False
+    """Retention counts from the horizon: what a late interaction can still meet must be there."""
+    sole_partition: bool = False
+    """One partition, whatever the deployment: its records have one order."""
+
+    def partitions(self, usual: int) -> int:
+        """How many partitions it has where topics usually have so many."""
+        return 1 if self.sole_partition else usual
 
     def full_name(self, prefix: str = DEFAULT_PREFIX) -> str:
         """The name on the broker."""
         return prefix + self.name
 
-    def config(self) -> dict[str, str]:
-        """The broker's topic configuration."""
+    def config(self, horizon: timedelta = DEFAULT_HORIZON) -> dict[str, str]:
+        """The broker's topic configuration. `horizon`: how far back a late interaction changes what is known."""
         config = {"cleanup.policy": self.cleanup, "max.message.bytes": str(MAX_RECORD_BYTES)}
-        if self.cleanup == "delete" and self.retention is not None:
-            config["retention.ms"] = str(int(self.retention.total_seconds() * 1000))
+        if "delete" in self.cleanup and self.retention is not None:
+            kept = self.retention + horizon if self.beyond_horizon else self.retention
+            config["retention.ms"] = str(int(kept.total_seconds() * 1000))
         return config
 
 
@@ -67,7 +78,50 @@ ALERT_BOOKS: Final = Topic(
     cleanup="compact",
 )
 
-ALL: Final[tuple[Topic, ...]] = (*RAW.values(), INTERACTIONS, DEAD_LETTERS, ALERTS, TIMELINES, ALERT_BOOKS)
+IDENTITY: Final = Topic(
+    "identity",
+    key="source, U+001F, id",
+    value="a fact about who is whom: flat JSON, or CloudEvents 1.0 around it",
+    cleanup="compact",
+)
+LINKS: Final = Topic(
+    "links",
+    key="the pair of identifiers, or the fact",
+    value="a link that was learnt, or what was told; nothing: forgotten",
+    cleanup="compact",
+    sole_partition=True,
+)
+CORRECTIONS: Final = Topic(
+    "corrections",
+    key="the interaction's source and id",
+    value="that it was told again, and of whom; nothing: forgotten",
+    cleanup="compact,delete",
+    beyond_horizon=True,
+    sole_partition=True,
+)
+ERASURES: Final = Topic(
+    "erasures",
+    key="the erasure and the part",
+    value="hashes of what was forgotten: names of a customer, and interactions",
+    cleanup="compact",
+    sole_partition=True,
+)
+
+ALL: Final[tuple[Topic, ...]] = (
+    *RAW.values(),
+    IDENTITY,
+    INTERACTIONS,
+    DEAD_LETTERS,
+    ALERTS,
+    TIMELINES,
+    ALERT_BOOKS,
+    LINKS,
+    CORRECTIONS,
+    ERASURES,
+)
+
+SOURCES: Final[tuple[Topic, ...]] = (*RAW.values(), IDENTITY)
+"""What others write and `identify` reads."""
 
 
 def partition_of(key: bytes, partitions: int) -> int:

@@ -20,7 +20,7 @@ import msgspec
 from pydantic import BaseModel, StringConstraints
 from pydantic.fields import FieldInfo
 
-from schemas.event import CaseUpdate, EmailEvent, OnlineActivity, PhoneEvent, VisitEvent
+from schemas.event import CaseUpdate, EmailEvent, Event, OnlineActivity, PhoneEvent, VisitEvent
 from schemas.values import NO_CONTROLS, NO_NUL
 
 EVENTS: Final[dict[str, type[BaseModel]]] = {
@@ -80,29 +80,45 @@ def struct_decoder(models: dict[str, type[BaseModel]], careful: bool) -> msgspec
     return msgspec.json.Decoder(Union[structs])  # noqa: UP007
 
 
+def fields_of(model: type[BaseModel]) -> tuple[str, ...]:
+    """The fields of a model in the order of its struct: first those that events of every channel have, in the order
+    of `schemas.event.Event`, then `type`, then its own. `channel` is the tag.
+    """
+    order = [*Event.model_fields, "type"] if issubclass(model, Event) else []
+    order += [name for name in model.model_fields if name not in order and name != "channel"]
+    return tuple(order)
+
+
+def reader_of(event: Any) -> Callable[[Any], tuple[Any, ...]]:
+    """What gives the values of an event, and of the objects in it, in the order of `fields_of`: an event of the fast
+    road is structs all through, one that the models decided is models all through.
+    """
+    return _astuple if isinstance(event, msgspec.Struct) else _values_of_model
+
+
+def _values_of_model(model: BaseModel) -> tuple[Any, ...]:
+    return tuple(getattr(model, name) for name in fields_of(type(model)))
+
+
 @cache
 def _struct(model: type[BaseModel], careful: bool, channel: str | None = None) -> Any:
-    required: list[Any] = []
-    optional: list[Any] = []
-    for name, field in model.model_fields.items():
-        if name == "channel":
-            continue
+    fields: list[Any] = []
+    for name in fields_of(model):
+        field = model.model_fields[name]
         wire = _wire_type(_annotated(field), careful)
-        if field.is_required():
-            required.append((name, wire))
-        else:
-            optional.append((name, wire, field.default))
+        fields.append((name, wire) if field.is_required() else (name, wire, field.default))
     namespace: dict[str, Any] = {} if channel is None else {"channel": channel}
     checks = [check.func for check in model.__pydantic_decorators__.model_validators.values()]
     if checks:
-        namespace["__post_init__"] = _all_of(checks)
+        namespace["__post_init__"] = checks[0] if len(checks) == 1 else _all_of(checks)
     return msgspec.defstruct(
         f"Wire{model.__name__}",
-        required + optional,
+        fields,
         namespace=namespace,
         tag_field=channel and "channel",
         tag=channel,
         forbid_unknown_fields=True,
+        kw_only=True,  # So that an optional field may stand before a required one.
         gc=False,
     )
 
@@ -166,6 +182,7 @@ def _limits(metadata: list[Any], careful: bool) -> Iterator[tuple[str, Any]]:
                 raise TypeError(f"the fast road cannot express {item!r}; add it here")
 
 
+_astuple: Final[Callable[[Any], tuple[Any, ...]]] = msgspec.structs.astuple
 _encode: Final = msgspec.json.Encoder().encode
 _decode_event: Final = tuple(struct_decoder(EVENTS, careful).decode for careful in (False, True))
 _decode_case_update: Final = tuple(struct_decoder(CASE_UPDATES, careful).decode for careful in (False, True))

@@ -13,22 +13,40 @@ from aiokafka import AIOKafkaProducer
 from faust.types import TP, EventT, StreamT
 
 from schemas.codec import Decoder
+from schemas.identity import FactDecoder
 from schemas.records import SinkBatch
-from schemas.topics import ALERT_BOOKS, ALERTS, DEAD_LETTERS, INTERACTIONS, MAX_RECORD_BYTES, RAW, TIMELINES
+from schemas.topics import (
+    ALERT_BOOKS,
+    ALERTS,
+    CORRECTIONS,
+    DEAD_LETTERS,
+    IDENTITY,
+    INTERACTIONS,
+    LINKS,
+    MAX_RECORD_BYTES,
+    RAW,
+    TIMELINES,
+)
 from sinks.notifications.posting import Poster
+from streams.agents.announcing import Announcer
+from streams.agents.facts import Facts
 from streams.agents.identify import Identify
 from streams.agents.journeys import Journeys
+from streams.agents.knowledge import Knowledge, log_consumer
 from streams.agents.lanes import EXIT_BUG, Lanes, end_process
 from streams.agents.marks import OwnMarks, publish_marks, source_name
 from streams.agents.notify import Notify
+from streams.agents.refusals import Refusals
 from streams.agents.rules import RulesPublisher
 from streams.agents.sink import Epochs, Persister, Sink
 from streams.agents.watchdog import Watchdog
 from streams.core.detection.customer import Detection
 from streams.core.detection.light import LightPolicy
+from streams.core.identification.moves import CustomerOf
 from streams.core.identity import customer_of
 from streams.core.policy import JourneyPolicy
 from streams.destinations import alert_policy, build_destinations
+from streams.identity_policy import identity_policy
 from streams.kafka.store import State, TimelineStore
 from streams.kafka.transport import Transport
 from streams.rule_files import load_rules
@@ -73,10 +91,29 @@ def detection_of(settings: Settings) -> Detection:
     )
 
 
-def build_decoder(settings: Settings) -> Decoder:
-    """The edge's decoder as the settings say."""
+def build_decoder(settings: Settings, name: CustomerOf = customer_of) -> Decoder:
+    """The edge's decoder as the settings say. `name` says whose an interaction is; as it is, without any links."""
     return Decoder(
-        region=settings.identity.region, future_micros=micros(settings.time.future), customer_of=customer_of
+        region=settings.identity.region, future_micros=micros(settings.time.future), customer_of=name
+    )
+
+
+def build_fact_decoder(settings: Settings) -> FactDecoder:
+    """The decoder of facts about who is whom."""
+    return FactDecoder(settings.identity.region, micros(settings.time.future))
+
+
+def build_knowledge(settings: Settings, bootstrap: str) -> Knowledge:
+    """What one worker knows of who is whom; nothing connects before it is started."""
+    prefix = settings.kafka.prefix
+    retention = CORRECTIONS.retention
+    assert retention is not None
+    return Knowledge(
+        LINKS.full_name(prefix),
+        CORRECTIONS.full_name(prefix),
+        policy=identity_policy(settings.identity),
+        kept=micros(settings.journeys.horizon + retention),
+        consumer=partial(log_consumer, bootstrap),
     )
 
 
@@ -115,14 +152,19 @@ def faust_app(settings: Settings, bootstrap: str, datadir: Path) -> faust.App:
     return app
 
 
-def build_app(settings: Settings, bootstrap: str, sink: Sink, epochs: Epochs, datadir: Path) -> faust.App:
-    """The worker's app: agents `identify`, `journeys` and `notify`, their tables, watermarks, the watchdog.
+def build_app(
+    settings: Settings, bootstrap: str, sink: Sink, epochs: Epochs, knowledge: Knowledge, datadir: Path
+) -> faust.App:
+    """The worker's app: agents `identify`, `facts`, `journeys` and `notify`, their tables, watermarks, the watchdog.
 
-    Nothing connects before the app is started. `sink` is closed when the app stops.
+    Nothing connects before the app is started; `knowledge` must be started before it, since no record may be judged by
+    less than is known. `sink` and `knowledge` are closed when the app stops.
     """
     app = faust_app(settings, bootstrap, datadir)
     prefix, partitions = settings.kafka.prefix, settings.kafka.partitions
     raw_topics = [topic.full_name(prefix) for topic in RAW.values()]
+    identity_topic = IDENTITY.full_name(prefix)
+    source_topics = [*raw_topics, identity_topic]
     interactions_topic = INTERACTIONS.full_name(prefix)
     timelines_topic = TIMELINES.full_name(prefix)
     alerts_topic, books_topic = ALERTS.full_name(prefix), ALERT_BOOKS.full_name(prefix)
@@ -172,16 +214,34 @@ def build_app(settings: Settings, bootstrap: str, sink: Sink, epochs: Epochs, da
         return Detection(compile_record(rules, horizon), light)
 
     persister = Persister(sink)
-    marks = OwnMarks(raw_topics, settings.time.lateness)
+    marks = OwnMarks(source_topics, settings.time.lateness)
+    announcer = Announcer(
+        producer,
+        knowledge,
+        links_topic=LINKS.full_name(prefix),
+        corrections_topic=CORRECTIONS.full_name(prefix),
+    )
+    refusals = Refusals(producer, DEAD_LETTERS.full_name(prefix), partitions)
     identify = Identify(
-        decode=build_decoder(settings).decode,
+        decode=build_decoder(settings, knowledge.index.customer_of).decode,
         producer=producer,
         persister=persister,
         epochs=epochs,
         marks=marks,
+        knowledge=knowledge,
+        announcer=announcer,
+        refusals=refusals,
         interactions_topic=interactions_topic,
-        dead_letters_topic=DEAD_LETTERS.full_name(prefix),
         partitions=partitions,
+    )
+    facts = Facts(
+        decoder=build_fact_decoder(settings),
+        persister=persister,
+        epochs=epochs,
+        marks=marks,
+        knowledge=knowledge,
+        announcer=announcer,
+        refusals=refusals,
     )
     journeys = Journeys(
         policy=journey_policy(settings),
@@ -191,11 +251,14 @@ def build_app(settings: Settings, bootstrap: str, sink: Sink, epochs: Epochs, da
         epochs=epochs,
         changelog=lambda: timelines_topic,
         changelog_written=partial(changelog_written, timelines_topic),
+        interactions_topic=interactions_topic,
+        partitions=partitions,
+        knowledge=knowledge,
         dead_letters_topic=DEAD_LETTERS.full_name(prefix),
         alerts_topic=alerts_topic,
         detection=detection,
         fading=light.fading,
-        sources=[source_name(TP(name, number)) for name in raw_topics for number in range(partitions)],
+        sources=[source_name(TP(name, number)) for name in source_topics for number in range(partitions)],
     )
     poster = Poster(settings.alerts.timeout.total_seconds())
     notify = Notify(
@@ -212,13 +275,20 @@ def build_app(settings: Settings, bootstrap: str, sink: Sink, epochs: Epochs, da
     )
     lanes = {
         "identify": Lanes(app, identify, max_records=settings.worker.batch_records),
+        "facts": Lanes(app, facts, max_records=settings.worker.batch_records),
         "journeys": Lanes(app, journeys, max_records=settings.worker.batch_records),
         "notify": Lanes(app, notify, max_records=settings.worker.batch_records),
     }
     _agent(app, "identify", topic(*raw_topics), lanes["identify"])
+    _agent(app, "facts", topic(identity_topic), lanes["facts"])
     _agent(app, "journeys", topic(interactions_topic), lanes["journeys"])
     _agent(app, "notify", topic(alerts_topic), lanes["notify"])
-    watchdog = Watchdog(app, persister, settings.worker.watchdog)
+    watchdog = Watchdog(app, persister, settings.worker.watchdog, knowledge.standing_still)
+
+    @app.timer(1.0, name="links")  # type: ignore[untyped-decorator]
+    async def complete_links() -> None:
+        if not (app.rebalancing or app.in_recovery):
+            await announcer.complete()
 
     @app.timer(settings.time.tick.total_seconds(), name="watermarks")  # type: ignore[untyped-decorator]
     async def publish_watermarks() -> None:
@@ -252,6 +322,7 @@ def build_app(settings: Settings, bootstrap: str, sink: Sink, epochs: Epochs, da
     async def close_sink(*_: Any, **__: Any) -> None:
         await notify.close()
         await poster.close()
+        await knowledge.close()
         await sink.close()
 
     return app

@@ -99,6 +99,12 @@ SECTIONS: Final[dict[str, tuple[Entry, ...]]] = {
             "Check rules, list them, try them on history before they count.",
             "touchline rules backtest my-rules/ --from 2026-01-01T00:00:00Z",
         ),
+        Entry(
+            "identity",
+            "streams.commands.identity:identity",
+            "Which identifiers are one customer's, and why; link, unlink them.",
+            "touchline identity show phone:+359888123456",
+        ),
     ),
     "Run it": (
         Entry(

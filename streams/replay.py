@@ -1,8 +1,9 @@
 """Replay: files of events through the same core, without Kafka, straight into ClickHouse.
 
 All of the input is read before anything is evaluated, so the order of the lines does not matter, not even beyond the
-horizon. Rows equal those of the live road but for coordinates: topic is the file's name, partition 0, offset the
-line's number from 0.
+horizon, and every link that the events teach, or facts tell, is known before the first customer is evaluated. Rows
+equal those of the live road but for coordinates: topic is the file's name, partition 0, offset the line's number
+from 0.
 """
 
 import hashlib
@@ -10,14 +11,27 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import chain, islice
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, Protocol
 
+import msgspec
+
 from schemas.codec import Decoder, Rejected
+from schemas.identifiers import Identifiers
+from schemas.identity import FactDecoder
 from schemas.interaction import Interaction, Micros, decode_interaction, encode_interaction, routing_key
+from schemas.links import names_of
 from schemas.records import Coordinates, DeadLetter, SinkBatch
+from streams.core.anonymous import ANONYMOUS_KEY
 from streams.core.batch import BatchResult, advance_batch
 from streams.core.detection.customer import Detection
+from streams.core.identification.index import IdentityIndex
+from streams.core.identification.lessons import Lessons
+from streams.core.identification.moves import identifiers_of
+from streams.core.identification.policy import DEFAULT_POLICY, IdentityPolicy
+from streams.core.identification.rows import identity_row
+from streams.core.identification.told import Telling, newest_tellings
 from streams.core.policy import JourneyPolicy
 
 Identity = tuple[str, str]
@@ -72,6 +86,8 @@ class ReplayReport:
     journeys: int = 0
     customers: int = 0
     findings: int = 0
+    facts: int = 0
+    """Of those stored: what was told of who is whom."""
     until: Micros = 0
     rejections: list[tuple[str, int, str]] = field(default_factory=list)
     """The first dead lines: file, line number from 0, why."""
@@ -110,8 +126,18 @@ class Replay:
         clock: Micros,
         standing: FindStanding = nothing_stands,
         detection: Detection | None = None,
+        identity: IdentityPolicy = DEFAULT_POLICY,
+        fact_decoder: FactDecoder | None = None,
     ) -> None:
+        """`decoder` may name customers as it likes: they are named anew. Only files of facts need `fact_decoder`."""
         self._decoder = decoder
+        self._fact_decoder = fact_decoder
+        self._identity = identity
+        self._lessons = Lessons(identity)
+        self._told: list[Telling] = []
+        self._index = IdentityIndex(identity)
+        self._held: dict[tuple[Identifiers, tuple[str, ...]], list[bytes]] = defaultdict(list)
+        self._corrected: dict[Identity, int] = {}
         self._policy = policy
         self._writer = writer
         self._version = version
@@ -128,15 +154,22 @@ class Replay:
         until: Micros | None,
         on_bytes: Callable[[int], None] = lambda _: None,
         on_customers: Callable[[int, int], None] = lambda _done, _all: None,
+        identity: Sequence[Source] = (),
     ) -> ReplayReport:
         """Read everything, then evaluate every customer at `until` (None: the greatest `occurred_at` read).
 
-        `on_bytes` is told how many bytes were read more, `on_customers` how many customers of how many are done.
+        `identity` are files of facts about who is whom. `on_bytes` is told how many bytes were read more,
+        `on_customers` how many customers of how many are done.
         """
-        self._incarnation = digest(sources)
+        self._incarnation = digest((*sources, *identity))
         with ThreadPoolExecutor(1) as thread:
             writing: list[Future[None]] = []
+            for batch in self._read_facts(identity, on_bytes):
+                _submit(thread, writing, self._writer, batch)
             for batch in self._read(sources, until, on_bytes):
+                _submit(thread, writing, self._writer, batch)
+            self._name_customers()
+            for batch in self._identified():
                 _submit(thread, writing, self._writer, batch)
             now = self.report.until if until is None else until
             self.report.until = now
@@ -145,6 +178,63 @@ class Replay:
             for future in writing:
                 future.result()
         return self.report
+
+    def _read_facts(self, sources: Sequence[Source], on_bytes: Callable[[int], None]) -> Iterator[SinkBatch]:
+        if not sources:
+            return
+        if self._fact_decoder is None:
+            raise ValueError("files of facts cannot be read without fact_decoder")
+        received: list[Coordinates] = []
+        letters: list[DeadLetter] = []
+        told: list[Telling] = []
+        for source in sources:
+            size = 0
+            for number, line in enumerate(source.file):
+                size += len(line)
+                if not line.strip():
+                    continue
+                value, where = line.rstrip(b"\r\n"), Coordinates(source.name, 0, number)
+                received.append(where)
+                result = self._fact_decoder.decode(value, (), self._clock)
+                if isinstance(result, Rejected):
+                    letters.append(self._dead_letter(source.name, number, value, result))
+                else:
+                    told.append(Telling(where, result))
+            on_bytes(size)
+        self._told, superseded = newest_tellings(told, lambda _: None)
+        report = self.report
+        report.read += len(received)
+        report.facts += len(self._told)
+        report.stored += len(self._told)
+        report.superseded += len(superseded)
+        yield self._reading_batch(received, letters)._replace(
+            stored=tuple(one.where for one in self._told), superseded=tuple(one.where for one in superseded)
+        )
+
+    def _name_customers(self) -> None:
+        """Know all links, then put everything that was read under its customer."""
+        self._index = IdentityIndex(
+            self._identity, chain((one.statement for one in self._told), self._lessons.records())
+        )
+        while self._held:
+            (identifiers, unnormalised), encoded = self._held.popitem()
+            customer = self._index.customer_of(identifiers, unnormalised)
+            if customer is not None:
+                self._customers[customer.encode()].extend(encoded)
+                continue
+            for one in encoded:
+                nobodys = msgspec.structs.replace(decode_interaction(one), customer=None)
+                self._customers[routing_key(nobodys)].append(encode_interaction(nobodys))
+
+    def _identified(self) -> Iterator[SinkBatch]:
+        names = self._index.names()
+        while portion := list(islice(names, CHUNK)):
+            yield SinkBatch(
+                version=self._version,
+                links_seen=self._version,
+                identities=tuple(identity_row(self._index, name) for name in portion),
+                incarnation=self._incarnation,
+            )
 
     def _read(
         self, sources: Sequence[Source], until: Micros | None, on_bytes: Callable[[int], None]
@@ -166,13 +256,19 @@ class Replay:
                     letters.append(self._dead_letter(source.name, number, value, result))
                 else:
                     report.until = max(report.until, result.occurred_at)
-                    self._customers[routing_key(result)].append(encode_interaction(result))
+                    self._hold(result)
                 if len(received) >= CHUNK:
                     on_bytes(size)
                     yield self._reading_batch(received, letters)
                     received, letters, size = [], [], 0
         on_bytes(size)
         yield self._reading_batch(received, letters)
+
+    def _hold(self, interaction: Interaction) -> None:
+        identifiers = self._lessons.add(interaction)
+        self._held[identifiers, interaction.unnormalised].append(encode_interaction(interaction))
+        if interaction.revision > self._corrected.get(interaction.key, 0):
+            self._corrected[interaction.key] = interaction.revision
 
     def _reading_batch(self, received: list[Coordinates], letters: list[DeadLetter]) -> SinkBatch:
         return SinkBatch(received=tuple(received), dead_letters=tuple(letters), incarnation=self._incarnation)
@@ -191,9 +287,13 @@ class Replay:
         superseded: list[Coordinates] = []
         done = 0
         for key in list(self._customers):
+            customer = None if key.startswith(ANONYMOUS_KEY) else key.decode()
             encoded = self._customers.pop(key)
-            current, replaced = newest_revisions(map(decode_interaction, encoded))
-            chunk.extend(sorted(current, key=lambda interaction: interaction.position))
+            current, replaced = newest_revisions(_named(decode_interaction(one), customer) for one in encoded)
+            # A higher revision may name another customer.
+            standing = [one for one in current if one.revision >= self._corrected.get(one.key, 0)]
+            replaced += [_where(one) for one in current if one.revision < self._corrected.get(one.key, 0)]
+            chunk.extend(sorted(standing, key=lambda interaction: interaction.position))
             superseded.extend(replaced)
             done += 1
             if len(chunk) >= CHUNK:
@@ -217,6 +317,7 @@ class Replay:
         report.customers += len({i.customer for i in interactions if i.customer is not None})
         return SinkBatch(
             version=self._version,
+            links_seen=self._version,
             interactions=tuple(result.interactions),
             journeys=tuple(result.journeys),
             retracted=(*result.retracted, *self._outdated(interactions, result)),
@@ -229,10 +330,13 @@ class Replay:
 
     def _outdated(self, interactions: list[Interaction], result: BatchResult) -> Iterator[tuple[str, str]]:
         """Standing journeys whose interactions are all in this run, which cut them differently (another gap)."""
-        customers = list(dict.fromkeys(i.customer for i in interactions if i.customer is not None))
+        customers = {i.customer: None for i in interactions if i.customer is not None}
+        for one in interactions:
+            # They may stand under any of their identifiers, from before the links were known.
+            customers.update(dict.fromkeys(names_of(identifiers_of(one))))
         produced = {journey.journey_id for journey in result.journeys}
         read = {interaction.key for interaction in interactions}
-        for standing in self._standing(customers):
+        for standing in self._standing(list(customers)):
             if standing.journey_id not in produced and standing.members <= read:
                 yield standing.customer, standing.journey_id
 
@@ -251,6 +355,12 @@ def newest_revisions(interactions: Iterable[Interaction]) -> tuple[list[Interact
         if loser is not None and _where(loser) != _where(newest[interaction.key]):
             superseded.append(_where(loser))
     return list(newest.values()), superseded
+
+
+def _named(interaction: Interaction, customer: str | None) -> Interaction:
+    if interaction.customer == customer:
+        return interaction
+    return msgspec.structs.replace(interaction, customer=customer)
 
 
 def _where(interaction: Interaction) -> Coordinates:

@@ -24,6 +24,7 @@ from pydantic import (
 from schemas.topics import DEFAULT_PARTITIONS, DEFAULT_PREFIX
 from streams.durations import Duration
 from streams.notification_settings import AlertSecrets, AlertSettings
+from streams.word_lists import WordList
 
 PREFIX = "TOUCHLINE_"
 CONFIG_FILE = "touchline.toml"
@@ -134,9 +135,52 @@ class TimeSettings(Section):
 
 
 class IdentitySettings(Section):
-    """How identifiers are normalised at the edge."""
+    """How identifiers are normalised at the edge, how they are stored, and which link: alike for all workers."""
 
     region: str = Field("BG", description="ISO 3166 country of phone numbers without a country code")
+    clear_text: bool = Field(
+        False, description="Store phone numbers, addresses and devices in ClickHouse as they are, not hashed"
+    )
+    hash_key: SecretStr | None = Field(
+        None,
+        min_length=16,
+        description="Secret key of those hashes, the same for all workers; unset: made once and kept in the home",
+    )
+    customers_of_contract: PositiveInt = Field(3, description="CRM ids that one contract may have")
+    customers_of_loyalty: PositiveInt = Field(3, description="CRM ids that one loyalty card may have")
+    customers_of_phone: PositiveInt = Field(1, description="Customers that one telephone number may have")
+    customers_of_email: PositiveInt = Field(1, description="Customers that one address may have")
+    customers_of_device: PositiveInt = Field(1, description="Customers that one device may have")
+    companions_of_phone: PositiveInt = Field(
+        4,
+        description="Numbers, or addresses, that are seen with one telephone number before it links no more",
+    )
+    companions_of_email: PositiveInt = Field(4, description="The same for one address")
+    companions_of_device: PositiveInt = Field(4, description="The same for one device")
+    hub: PositiveInt = Field(
+        1_000, description="Identifiers of any kind that one may be seen with before it links no more"
+    )
+    own_numbers: WordList = Field(
+        frozenset(), description="The company's own telephone numbers: they name nobody"
+    )
+    own_domains: WordList = Field(
+        frozenset(), description="The company's own domains: addresses there name nobody"
+    )
+    blocked: WordList = Field(
+        frozenset(), description="Identifiers that never link, such as `phone:+359888123456,device:kiosk-7`"
+    )
+    words: WordList = Field(
+        frozenset(),
+        description="Values that name nobody, besides `unknown`, `anonymous`, `test` and their like",
+    )
+
+    @model_validator(mode="after")
+    def _lists_can_be_read(self) -> "IdentitySettings":
+        if self.own_numbers or self.blocked:
+            from streams.identity_policy import identity_policy
+
+            identity_policy(self)
+        return self
 
     @field_validator("region")
     @classmethod

@@ -115,6 +115,8 @@ def _type_name(annotation: Any) -> str:
         return ", ".join([_type_name(inner), *filter(None, map(_bound, metadata))])
     if get_origin(annotation) is Literal:
         return " \\| ".join(f"`{word}`" for word in get_args(annotation))
+    if get_origin(annotation) is frozenset:
+        return "words, commas between"
     if get_origin(annotation) in (dict, tuple):
         return f"tables in `{CONFIG_FILE}`"
     options = [option for option in get_args(annotation) if option is not type(None)]
@@ -122,6 +124,7 @@ def _type_name(annotation: Any) -> str:
         return _type_name(options[0])
     names = {
         timedelta: "duration",
+        bool: "`true` \\| `false`",
         SecretStr: "secret",
         Path: "path",
         int: "number",
@@ -145,6 +148,10 @@ def _value(value: object) -> str:
     """A value as a person would write it into the environment."""
     if isinstance(value, SecretStr):
         return value.get_secret_value()
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, frozenset):
+        return ",".join(sorted(value))
     if not isinstance(value, timedelta):
         return str(value)
     for unit, seconds in (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1)):

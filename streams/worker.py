@@ -19,11 +19,15 @@ from schemas.records import SinkBatch
 from sinks.clickhouse.client import ClickHouseTarget, connect
 from sinks.clickhouse.epochs import topics_incarnation, version_base
 from sinks.clickhouse.errors import SinkUnavailable
+from sinks.clickhouse.hash_key import hold_to_key
+from sinks.clickhouse.pseudonyms import Pseudonyms
 from sinks.clickhouse.writer import ClickHouseWriter
+from streams.agents.knowledge import Knowledge
 from streams.agents.lanes import EXIT_BUG, Unavailable
 from streams.agents.watchdog import EXIT_STUCK
-from streams.app import build_app
-from streams.garbage import collect_rarely
+from streams.app import build_app, build_knowledge
+from streams.garbage import collect_rarely, rare_collections
+from streams.pseudonymity import pseudonyms_of
 from streams.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -42,8 +46,8 @@ class NotMigrated(Exception):
 class ClickHouseSink:
     """The ClickHouse writer as the agents see a sink."""
 
-    def __init__(self, target: ClickHouseTarget) -> None:
-        self._writer = ClickHouseWriter(target)
+    def __init__(self, target: ClickHouseTarget, pseudonyms: Pseudonyms) -> None:
+        self._writer = ClickHouseWriter(target, pseudonyms)
 
     async def write(self, batch: SinkBatch) -> None:
         """See `streams.agents.sink.Sink`."""
@@ -95,14 +99,16 @@ def run_worker(
     """Run until a signal or a crash; return the exit status.
 
     `on_ready` is called once the worker is in the group and has recovered its partitions' state. Raises
-    `NotMigrated` before anything is started.
+    `NotMigrated`, or `SinkMisconfigured` where identifiers are hashed with another key, before anything is started.
     """
     epochs = DatabaseEpochs(target, settings.kafka.prefix)
+    pseudonyms = pseudonyms_of(settings)
+    hold_to_key(target, pseudonyms)
     with (
         tempfile.TemporaryDirectory(prefix="touchline-worker-") as scratch,
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
     ):
-        return runner.run(_run(settings, bootstrap, target, epochs, Path(scratch), on_ready))
+        return runner.run(_run(settings, bootstrap, target, epochs, pseudonyms, Path(scratch), on_ready))
 
 
 async def _run(
@@ -110,6 +116,7 @@ async def _run(
     bootstrap: str,
     target: ClickHouseTarget,
     epochs: DatabaseEpochs,
+    pseudonyms: Pseudonyms,
     scratch: Path,
     on_ready: Callable[[], None],
 ) -> int:
@@ -117,19 +124,22 @@ async def _run(
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    app = build_app(settings, bootstrap, ClickHouseSink(target), epochs, scratch)
+    knowledge = build_knowledge(settings, bootstrap)
+    app = build_app(settings, bootstrap, ClickHouseSink(target, pseudonyms), epochs, knowledge, scratch)
     refresh = asyncio.create_task(epochs.keep_fresh())
     try:
         app.finalize()
-        status = await _until_stopped(app, stop, on_ready)
+        status = await _until_stopped(app, knowledge, stop, on_ready)
     finally:
         refresh.cancel()
     return status
 
 
-async def _until_stopped(app: faust.App, stop: asyncio.Event, on_ready: Callable[[], None]) -> int:
+async def _until_stopped(
+    app: faust.App, knowledge: Knowledge, stop: asyncio.Event, on_ready: Callable[[], None]
+) -> int:
     stopping = asyncio.create_task(stop.wait())
-    running = asyncio.create_task(_start_and_wait(app, on_ready))
+    running = asyncio.create_task(_start_and_wait(app, knowledge, on_ready))
     await asyncio.wait({stopping, running}, return_when=asyncio.FIRST_COMPLETED)
     status = 0
     if running.done():
@@ -146,7 +156,9 @@ async def _until_stopped(app: faust.App, stop: asyncio.Event, on_ready: Callable
     return status
 
 
-async def _start_and_wait(app: faust.App, on_ready: Callable[[], None]) -> None:
+async def _start_and_wait(app: faust.App, knowledge: Knowledge, on_ready: Callable[[], None]) -> None:
+    with rare_collections():
+        await knowledge.start()
     await app.start()
     await app.tables.wait_until_recovery_completed()
     collect_rarely()

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from sinks.clickhouse.client import ClickHouseTarget, InsertingClient, connect
+from sinks.clickhouse.migrate import private_database
 
 START_SECONDS = 60
 
 WRITTEN = (
-    "interactions_raw",
+    "placed_interactions_raw",
     "journeys_raw",
     "dead_letters_raw",
     "ledger_raw",
@@ -22,6 +23,10 @@ WRITTEN = (
     "findings_history_raw",
     "lights_raw",
     "alerts_raw",
+    "identity_raw",
+    "identity_history_raw",
+    "renamed_customers_raw",
+    "hash_keys_raw",
 )
 """The tables that the pipeline writes."""
 
@@ -103,12 +108,13 @@ class Database:
 
     def empty(self) -> None:
         """Remove every row that the pipeline has written."""
-        for table in WRITTEN:
+        for table in (*WRITTEN, f"`{private_database(self.target.database)}`.identifiers_raw"):
             self._client.execute(f"TRUNCATE TABLE {table}")
 
     def drop(self) -> None:
         """Remove the database and disconnect."""
         self._client.disconnect()
         server = connect(self.target, database="")
-        server.execute(f"DROP DATABASE IF EXISTS `{self.target.database}` SYNC")
+        for database in (self.target.database, private_database(self.target.database)):
+            server.execute(f"DROP DATABASE IF EXISTS `{database}` SYNC")
         server.disconnect()

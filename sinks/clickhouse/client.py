@@ -94,18 +94,19 @@ class InsertingClient(Client):  # type: ignore[misc]
         EOFError, and ValueError for values that do not fit their column.
         """
         if rows.size:
-            self.execute(f"INSERT INTO {table} ({', '.join(rows.names)}) VALUES", rows.blocks, columnar=True)
+            self.execute(f"INSERT INTO {table} ({', '.join(rows.names)}) VALUES", (rows,), columnar=True)
 
     def send_data(
         self, sample_block: Any, data: Any, types_check: bool = False, columnar: bool = False
     ) -> int:
-        """What the driver calls to send rows; `insert` gives it blocks, other inserts go the driver's way."""
+        """What the driver calls to send rows; `insert` gives it one `Rows`, other inserts go the driver's way."""
         if not columnar:
             return int(super().send_data(sample_block, data, types_check=types_check, columnar=columnar))
         columns = sample_block.columns_with_types
         tail = b"\0" if self._revision >= defines.DBMS_MIN_REVISION_WITH_CUSTOM_SERIALIZATION else b""
         sent = 0
-        for block in data:
+        (ready,) = data
+        for block in ready.blocks:
             if len(block) != len(columns):
                 raise ValueError(f"expected {len(columns)} columns, got {len(block)}")
             named = [(name, kind, values) for (name, kind), values in zip(columns, block, strict=True)]

@@ -101,6 +101,29 @@ WHERE status != 'delivered'
 GROUP BY rule, severity, status, reason
 ORDER BY alerts DESC""",
     ),
+    "identity": (
+        "Everything that is known of whoever called last",
+        """\
+SELECT customer, kind, identifier, shared, since, evidence
+FROM identity
+WHERE customer = (SELECT customer FROM interactions WHERE type = 'call' ORDER BY occurred_at DESC LIMIT 1)
+ORDER BY kind, identifier""",
+    ),
+    "identity_history": (
+        "What operators joined and took apart, and why",
+        """\
+SELECT changed_at, change, decided_by, reason, before, after
+FROM identity_history
+WHERE decided_by != 'learnt'
+ORDER BY changed_at DESC
+LIMIT 20""",
+    ),
+    "renamed_customers": (
+        "How many customers in rows of old are others now",
+        """\
+SELECT uniqExact(name) AS earlier, uniqExact(customer) AS now
+FROM renamed_customers""",
+    ),
     "dead_letters": (
         "What upstream systems get wrong most often",
         """\
@@ -137,6 +160,30 @@ Do not edit. -->
 The database is `touchline` unless `TOUCHLINE_CLICKHOUSE__DATABASE` says otherwise. Read the **views**: they
 need no `FINAL` and no deduplication. Times are UTC, durations are seconds, and null means unknown, never
 zero.
+
+## Personal data
+
+`customer` and the columns of identifiers hold CRM ids, contracts and loyalty cards in clear text, but telephone
+numbers, e-mail addresses and devices as keyed hashes (BLAKE2b, 16 bytes, 32 hex digits): `phone:` and the hash in
+`customer`, the hash alone in `phone`, the same in every table. Sentences and evidence of findings, and the reasons of
+links, are treated likewise. The key is `TOUCHLINE_IDENTITY__HASH_KEY`, or a file in `TOUCHLINE_HOME` that is made once;
+the database knows its fingerprint and takes rows hashed with no other. With `TOUCHLINE_IDENTITY__CLEAR_TEXT=true`
+everything stands as it is.
+
+What a hash stands for is told by `touchline_private.identifiers`, in a database of its own, so that a right to read
+the main one does not include it. On a ClickHouse with users:
+
+```sql
+GRANT SELECT ON touchline.* TO analysts;
+REVOKE SELECT(key, value, headers) ON touchline.dead_letters FROM analysts;
+REVOKE SELECT(key, value, headers) ON touchline.dead_letters_raw FROM analysts;
+GRANT SELECT ON touchline_private.* TO investigators;
+```
+
+The REVOKEs are needed because dead letters keep the bytes of the record as they came, whatever is in them. Not hashed
+either are free texts that sources send (`text`, `attributes`, `promise_what`, ids of records); and `journey_id` and
+`finding_id` are hashes without a key, made of the customer's clear name and an interaction: whoever reads them can
+test a guess.
 """
 
 _STORAGE: Final = """\

@@ -1,10 +1,11 @@
 """Findings, lights and alerts as rows: one mapping for each, beside its columns (as in `sinks.clickhouse.rows`).
 
 A list of records (evidence, contributions) becomes parallel arrays, whose column names share what stands
-before the dot.
+before the dot. Customers and weak identifiers are named as `Pseudonyms` says, also where evidence and sentences repeat
+them.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from math import exp2
 from typing import Any, Final
 
@@ -13,12 +14,15 @@ from msgspec.structs import astuple
 from schemas.alerts import AlertRow
 from schemas.findings import Contribution, Evidence, Finding, FindingChange, Light
 from schemas.interaction import SECOND, Micros
+from schemas.links import Name, name_of
 from schemas.records import Fading
 from schemas.vocabulary import CHANNELS
+from sinks.clickhouse.pseudonyms import WEAK, WEAK_PREFIXES, Pseudonyms
 from sinks.clickhouse.rows import Rows, transposed
 
 _MINUTE: Final = 60 * SECOND
 _EVIDENCE: Final = Evidence.__struct_fields__
+_VALUES: Final = _EVIDENCE.index("values")
 _LINE: Final = ("finding_id", "rule", "channel", "severity", "raised_at", "weight", "sentence")
 
 _SNAPSHOT: Final = (
@@ -67,44 +71,64 @@ LIGHT_COLUMNS: Final = (
 ALERT_COLUMNS: Final = AlertRow._fields
 
 
-def finding_rows(changes: Sequence[tuple[FindingChange, int]]) -> Rows:
+def finding_rows(changes: Sequence[tuple[FindingChange, int]], pseudonyms: Pseudonyms) -> Rows:
     """Rows of `findings_raw`: (change, version). Of several changes of a finding in one version the last
     counts; a withdrawal is a deletion.
     """
     last = {(change.finding.finding_id, version): change for change, version in changes}
     rows = [
-        (*_snapshot(change), change.at, version, int(change.finding.state == "withdrawn"))
+        (*_snapshot(change, pseudonyms), change.at, version, int(change.finding.state == "withdrawn"))
         for (_, version), change in last.items()
     ]
     return transposed(FINDING_COLUMNS, rows)
 
 
-def history_rows(changes: Sequence[tuple[FindingChange, int]]) -> Rows:
+def history_rows(changes: Sequence[tuple[FindingChange, int]], pseudonyms: Pseudonyms) -> Rows:
     """Rows of `findings_history_raw`: (change, version)."""
     rows = [
-        (*_snapshot(change), change.kind, change.at, change.reason, *(change.cause or (None, None)), version)
+        (
+            *_snapshot(change, pseudonyms),
+            change.kind,
+            change.at,
+            change.reason,
+            *(change.cause or (None, None)),
+            version,
+        )
         for change, version in changes
     ]
     return transposed(HISTORY_COLUMNS, rows)
 
 
-def light_rows(lights: Sequence[tuple[Light, Fading | None, int]]) -> Rows:
+def light_rows(lights: Sequence[tuple[Light, Fading | None, int]], pseudonyms: Pseudonyms) -> Rows:
     """Rows of `lights_raw`: (light, how it fades, version). A light without contributions is a deletion.
 
     Raises ValueError when a light with contributions does not say how it fades.
     """
-    return transposed(LIGHT_COLUMNS, [_light(*lit) for lit in lights])
+    return transposed(LIGHT_COLUMNS, [_light(*lit, pseudonyms) for lit in lights])
 
 
-def alert_rows(alerts: Sequence[AlertRow]) -> Rows:
+def alert_rows(alerts: Sequence[AlertRow], pseudonyms: Pseudonyms) -> Rows:
     """Rows of `alerts_raw`."""
-    return transposed(ALERT_COLUMNS, alerts)
+    stored = pseudonyms.customers
+    return transposed(ALERT_COLUMNS, [row._replace(customer=stored[row.customer]) for row in alerts])
 
 
-def _snapshot(change: FindingChange) -> tuple[Any, ...]:
+def _snapshot(change: FindingChange, pseudonyms: Pseudonyms) -> tuple[Any, ...]:
     finding: Finding = change.finding
+    evidence: Iterable[tuple[Any, ...]] = map(astuple, finding.evidence)
+    subjects, sentence = finding.subjects, finding.sentence
+    if not pseudonyms.clear:
+        names = tuple(_weak_names(finding))
+        sentence = pseudonyms.veiled(sentence, names)
+        if names:
+            stored = pseudonyms.customers
+            subjects = tuple([stored[subject] for subject in subjects])
+            evidence = [
+                (*item[:_VALUES], _veiled_values(item[_VALUES], pseudonyms), *item[_VALUES + 1 :])
+                for item in evidence
+            ]
     return (
-        finding.customer,
+        pseudonyms.customers[finding.customer],
         finding.finding_id,
         finding.rule,
         finding.rule_version,
@@ -117,16 +141,39 @@ def _snapshot(change: FindingChange) -> tuple[Any, ...]:
         finding.resolved_at,
         finding.extends_to or None,
         *finding.anchor,
-        *_parallel(len(_EVIDENCE), map(astuple, finding.evidence)),
+        *_parallel(len(_EVIDENCE), evidence),
         *_parallel(2, finding.counterfactual),
-        finding.subjects,
-        finding.sentence,
+        subjects,
+        sentence,
         finding.action,
         change.sequence,
     )
 
 
-def _light(light: Light, fading: Fading | None, version: int) -> tuple[Any, ...]:
+def _weak_names(finding: Finding) -> Iterator[Name]:
+    """The weak identifiers that a finding repeats: its customer, what it is about, and the values of its evidence."""
+    yield from (name for name in (finding.customer, *finding.subjects) if name.startswith(WEAK_PREFIXES))
+    for item in finding.evidence:
+        if item.values:
+            customer = item.values.get("customer", "")
+            if customer.startswith(WEAK_PREFIXES):
+                yield customer
+            for kind in WEAK:
+                if kind in item.values:
+                    yield name_of(kind, item.values[kind])
+
+
+def _veiled_values(values: dict[str, str], pseudonyms: Pseudonyms) -> dict[str, str]:
+    veiled = dict(values)
+    for kind in WEAK:
+        if kind in veiled:
+            veiled[kind] = pseudonyms.bare[kind][veiled[kind]]
+    if "customer" in veiled:
+        veiled["customer"] = pseudonyms.customers[veiled["customer"]]
+    return veiled
+
+
+def _light(light: Light, fading: Fading | None, version: int, pseudonyms: Pseudonyms) -> tuple[Any, ...]:
     if fading is None:
         if light.contributions:
             raise ValueError("a batch with lights must say how they fade (SinkBatch.fading)")
@@ -140,12 +187,12 @@ def _light(light: Light, fading: Fading | None, version: int) -> tuple[Any, ...]
             line.severity,
             line.raised_at,
             _weight(line, light.at, fading.half_life),
-            line.sentence,
+            pseudonyms.veiled(line.sentence, (light.customer,)),
         )
         for line in light.contributions
     ]
     return (
-        light.customer,
+        pseudonyms.customers[light.customer],
         light.at,
         light.colour,
         *(colours.get(channel, "green") for channel in CHANNELS),

@@ -6,9 +6,9 @@ company, changes nothing.
 """
 
 from collections.abc import Iterable
-from typing import Final
+from typing import Final, NamedTuple
 
-from schemas.records import SinkBatch
+from schemas.records import OffsetRange, SinkBatch
 from sinks.clickhouse.rows import Rows, transposed
 
 BUCKET: Final = 100_000
@@ -25,30 +25,58 @@ LEDGER_COLUMNS: Final = (
     "dead_offsets",
 )
 
-_RECEIVED, _STORED, _SUPERSEDED, _DEAD = range(4)
 
-Fates = tuple[list[int], list[int], list[int], list[int]]
+class Fates(NamedTuple):
+    """The offsets of one row, by what became of them."""
+
+    received: list[int]
+    stored: list[int]
+    superseded: list[int]
+    dead: list[int]
+
+
+Key = tuple[str, int, int, int]
 
 
 def ledger_rows(batches: Iterable[SinkBatch]) -> Rows:
     """Rows of `ledger_raw` for what these batches received, stored, superseded and declared dead."""
-    entries: dict[tuple[str, int, int, int], Fates] = {}
-
-    def enter(topic: str, partition: int, offset: int, incarnation: int, fate: int) -> None:
-        key = (topic, incarnation, partition, offset // BUCKET)
-        fates = entries.get(key)
-        if fates is None:
-            fates = entries[key] = ([], [], [], [])
-        fates[fate].append(offset)
-
+    entries: dict[Key, Fates] = {}
     for batch in batches:
         incarnation = batch.incarnation
-        for topic, partition, offset in batch.received:
-            enter(topic, partition, offset, incarnation, _RECEIVED)
-        for interaction, _, _ in batch.interactions:
-            enter(interaction.topic, interaction.partition, interaction.offset, incarnation, _STORED)
+        for received in batch.received:
+            if isinstance(received, OffsetRange):
+                _receive(entries, received, incarnation)
+            else:
+                _fates(
+                    entries, received.topic, received.partition, received.offset, incarnation
+                ).received.append(received.offset)
+        for placed in batch.interactions:
+            it = placed.interaction
+            offset: int = it.offset
+            _fates(entries, it.topic, it.partition, offset, incarnation).stored.append(offset)
+        for topic, partition, offset in batch.stored:
+            _fates(entries, topic, partition, offset, incarnation).stored.append(offset)
         for topic, partition, offset in batch.superseded:
-            enter(topic, partition, offset, incarnation, _SUPERSEDED)
+            _fates(entries, topic, partition, offset, incarnation).superseded.append(offset)
         for letter in batch.dead_letters:
-            enter(letter.topic, letter.partition, letter.offset, incarnation, _DEAD)
+            _fates(entries, letter.topic, letter.partition, letter.offset, incarnation).dead.append(
+                letter.offset
+            )
     return transposed(LEDGER_COLUMNS, [(*key, *fates) for key, fates in entries.items()])
+
+
+def _receive(entries: dict[Key, Fates], received: OffsetRange, incarnation: int) -> None:
+    """Enter a range, cut where a bucket ends."""
+    topic, partition, first, last = received
+    while first <= last:
+        end = min(last, first - first % BUCKET + BUCKET - 1)
+        _fates(entries, topic, partition, first, incarnation).received.extend(range(first, end + 1))
+        first = end + 1
+
+
+def _fates(entries: dict[Key, Fates], topic: str, partition: int, offset: int, incarnation: int) -> Fates:
+    key = (topic, incarnation, partition, offset // BUCKET)
+    fates = entries.get(key)
+    if fates is None:
+        fates = entries[key] = Fates([], [], [], [])
+    return fates

@@ -2,8 +2,8 @@
 
 A file is rendered for one server or, when the target names a cluster, for that: the storage table becomes
 `NAME_local` with a Replicated engine and a Distributed table takes its name. The ledger `schema_migrations`
-keeps the checksum of each applied file. Every statement may be repeated, so two processes that migrate at
-once do no harm.
+keeps the checksum of each applied file. Every statement may be repeated, and what a file removes is no longer needed
+by the files before it once they are entered, so two processes that migrate at once do no harm.
 """
 
 import hashlib
@@ -20,7 +20,7 @@ from sinks.clickhouse.errors import SinkMisconfigured, classify
 
 _FILE_NAME: Final = re.compile(r"(\d{4})_[a-z0-9_]+\.sql")
 _SHARDED: Final = re.compile(r"^-- sharded by (?P<key>.+)$", re.MULTILINE)
-_CREATE_TABLE: Final = re.compile(r"CREATE TABLE IF NOT EXISTS (?P<table>\w+)")
+_CREATE_TABLE: Final = re.compile(r"CREATE TABLE IF NOT EXISTS (?:(?P<database>\w+)\.)?(?P<table>\w+)")
 _COMMENT_LINE: Final = re.compile(r"^\s*--.*$\n?", re.MULTILINE)
 _STATEMENT_END: Final = re.compile(r";[ \t]*$", re.MULTILINE)
 
@@ -61,11 +61,18 @@ def available() -> list[Migration]:
     return found
 
 
+def private_database(database: str) -> str:
+    """The database beside it that says what hashed identifiers stand for."""
+    return f"{database}_private"
+
+
 def render(migration: Migration, database: str, cluster: str | None = None) -> list[str]:
     """The statements of one migration, for one server or for `cluster`; pure."""
     on_cluster = f"ON CLUSTER '{cluster}'" if cluster else ""
     text = Template(migration.template).substitute(
         on_cluster=on_cluster,
+        local="_local" if cluster else "",
+        private=private_database(database),
         replicated="Replicated" if cluster else "",
         no_deduplication=_NO_DEDUPLICATION[cluster is not None],
     )
@@ -83,12 +90,13 @@ def render(migration: Migration, database: str, cluster: str | None = None) -> l
             raise ValueError(
                 f"{migration.name}: table {created['table']} needs a line `-- sharded by EXPRESSION`"
             )
+        within = f"{created['database']}." if created["database"] else ""
         table, local = created["table"], f"{created['table']}_local"
-        head = f"CREATE TABLE IF NOT EXISTS {local} {on_cluster}"
+        head = f"CREATE TABLE IF NOT EXISTS {within}{local} {on_cluster}"
         statements.append(head + statement[created.end() :])
         statements.append(
-            f"CREATE TABLE IF NOT EXISTS {table} {on_cluster} AS {local}\n"
-            f"ENGINE = Distributed('{cluster}', '{database}', '{local}', {sharded['key']})"
+            f"CREATE TABLE IF NOT EXISTS {within}{table} {on_cluster} AS {within}{local}\n"
+            f"ENGINE = Distributed('{cluster}', '{created['database'] or database}', '{local}', {sharded['key']})"
         )
     return statements
 
@@ -121,8 +129,14 @@ def migrate(target: ClickHouseTarget) -> list[Migration]:
         todo = _pending(server, target)
         server.execute(f"CREATE DATABASE IF NOT EXISTS `{target.database}` {on_cluster}")
         for migration in todo:
-            for statement in render(migration, target.database, target.cluster):
-                client.execute(statement)
+            try:
+                for statement in render(migration, target.database, target.cluster):
+                    client.execute(statement)
+            except driver.ServerException:
+                # Another process migrates too, is ahead of us, and has removed what this one reads.
+                if migration in _pending(server, target):
+                    raise
+                continue
             entry = (migration.number, migration.name, migration.checksum)
             client.execute("INSERT INTO schema_migrations (number, name, checksum) VALUES", [entry])
             applied.append(migration)

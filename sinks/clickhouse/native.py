@@ -72,7 +72,7 @@ def encoding_of(type_name: str) -> Encoding:
     name, arguments = _parse(type_name)
     match name:
         case "String":
-            return Encoding(b"", _strings, "")
+            return Encoding(b"", _some_strings, "")
         case "Bool":
             return Encoding(b"", bytes, False)
         case "Date32":
@@ -130,16 +130,29 @@ def _string(value: str | bytes) -> bytes:
 
 
 def _strings(values: Sequence[Any]) -> bytes:
+    """Each value behind its length; a null is empty.
+
+    Short ASCII texts, which most are, become one text and then bytes: its length is a character before each.
+    """
+    lengths = _LENGTHS
     try:
-        text = "".join(values)
-        if text.isascii() and max(map(len, values), default=0) < len(_LENGTHS):
-            return "".join([_LENGTHS[len(value)] + value for value in values]).encode()
-        raws = list(map(str.encode, values))
+        text = "".join(["\0" if value is None else lengths[len(value)] + value for value in values])
+        if text.isascii():
+            return text.encode()
+        raws = [b"" if value is None else value.encode() for value in values]
         return b"".join(
             chain.from_iterable(zip(map(_VARINTS.__getitem__, map(len, raws)), raws, strict=True))
         )
-    except (IndexError, TypeError):
-        return b"".join(map(_string, values))  # a very long value, or bytes
+    except (IndexError, TypeError, AttributeError):
+        # A long value, or bytes.
+        return b"".join([b"\0" if value is None else _string(value) for value in values])
+
+
+def _some_strings(values: Sequence[Any]) -> bytes:
+    """The same where a null is an error."""
+    if None in values:
+        raise TypeError("expected a string, got None")
+    return _strings(values)
 
 
 def _fixed(code: str, size: int) -> Callable[[Sequence[Any]], bytes]:
@@ -160,6 +173,7 @@ def _decimal(precision: int, scale: int) -> Encoding:
     limit: int = 10**precision
     unit: int = 10**scale
 
+    @lru_cache(maxsize=4_096)
     def number(value: Decimal) -> bytes:
         numerator, denominator = value.as_integer_ratio()
         scaled, rest = divmod(numerator * unit, denominator)
@@ -179,6 +193,8 @@ def _decimal(precision: int, scale: int) -> Encoding:
 def _nullable(inner: Encoding) -> Callable[[Sequence[Any]], bytes]:
     silence, encode = inner.silence, inner.body
     one_silent = encode((silence,))
+    if encode is _some_strings:
+        return _nullable_strings
 
     def body(values: Sequence[Any]) -> bytes:
         rows, nulls = len(values), values.count(None)
@@ -192,6 +208,22 @@ def _nullable(inner: Encoding) -> Callable[[Sequence[Any]], bytes]:
     return body
 
 
+def _nullable_strings(values: Sequence[Any]) -> bytes:
+    rows, nulls = len(values), values.count(None)
+    if nulls == rows:
+        return b"\x01" * rows + bytes(rows)
+    null_map = bytes(map(operator.is_, values, repeat(None))) if nulls else bytes(rows)
+    return null_map + _strings(values)
+
+
+class _Places(dict[Any, int]):
+    """The place of each value in the order of their first appearance."""
+
+    def __missing__(self, value: Any) -> int:
+        place = self[value] = len(self)
+        return place
+
+
 def _low_cardinality(inner_type: str) -> Encoding:
     nullable = inner_type.startswith("Nullable(")
     keys_type = encoding_of(_parse(inner_type)[1][0] if nullable else inner_type)
@@ -199,11 +231,9 @@ def _low_cardinality(inner_type: str) -> Encoding:
     def body(values: Sequence[Any]) -> bytes:
         if not values:
             return b""
-        distinct: dict[Any, None] = {None: None} if nullable else {}
-        distinct.update(dict.fromkeys(values))
-        keys = list(distinct)
-        places = dict(zip(keys, range(len(keys)), strict=True))
-        indexes = map(places.__getitem__, values)
+        places = _Places({None: 0} if nullable else {})
+        indexes = list(map(places.__getitem__, values))
+        keys = list(places)
         if nullable:
             keys[0] = keys_type.silence
         width, code = (0, "B") if len(keys) < 1 << 8 else (1, "H") if len(keys) < 1 << 16 else (2, "I")

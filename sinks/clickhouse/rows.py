@@ -1,21 +1,30 @@
 """One mapping for each record, beside its columns: what the writer hands to ClickHouse, column by column.
 
 Column names are those of the storage tables (tests/integration compares names and types with a migrated
-database). Instants stay integers, microseconds since 1970, as ClickHouse itself stores them.
+database). Instants stay integers, microseconds since 1970, as ClickHouse itself stores them. Customers and weak
+identifiers are named as `Pseudonyms` says.
 """
 
 from collections.abc import Iterator, Sequence
 from datetime import date
+from functools import lru_cache
 from typing import Any, Final, NamedTuple, TypeVar
 
 from msgspec.structs import astuple
 
 from schemas.interaction import Interaction
-from schemas.records import DeadLetter, Journey, PlacedInteraction
+from schemas.records import DeadLetter, Journey, PlacedInteraction, SinkBatch
+from sinks.clickhouse.pseudonyms import WEAK, Pseudonyms
 
 T = TypeVar("T")
 
-INTERACTION_COLUMNS: Final = (*Interaction.__struct_fields__, "journey_id", "beyond_horizon", "version")
+INTERACTION_COLUMNS: Final = (
+    *Interaction.__struct_fields__,
+    "journey_id",
+    "beyond_horizon",
+    "version",
+    "links_seen",
+)
 
 JOURNEY_COLUMNS: Final = (
     "journey_id",
@@ -55,53 +64,99 @@ class Rows(NamedTuple):
     size: int
 
 
+_CUSTOMER: Final = INTERACTION_COLUMNS.index("customer")
+_WEAK: Final = tuple((INTERACTION_COLUMNS.index(kind), kind) for kind in WEAK)
 _DUE_ON: Final = INTERACTION_COLUMNS.index("promise_due_on")
+_day: Final = lru_cache(4_096)(date.fromisoformat)
 
 
-def interaction_rows(placed: Sequence[tuple[PlacedInteraction, int]]) -> Rows:
-    """Rows of `interactions_raw`: (placed interaction, version).
+class _Group:
+    """Interactions of one channel, with the versions of their rows beside them."""
+
+    __slots__ = ("links_seen", "placed", "versions")
+
+    def __init__(self) -> None:
+        self.placed: list[PlacedInteraction] = []
+        self.versions: list[int] = []
+        self.links_seen: list[int] = []
+
+
+def interaction_rows(batches: Sequence[SinkBatch], pseudonyms: Pseudonyms) -> Rows:
+    """Rows of `placed_interactions_raw`.
 
     A block holds one channel, since a column in which nobody says anything costs next to nothing
     (sinks.clickhouse.native).
     """
-    by_channel: dict[str, list[tuple[PlacedInteraction, int]]] = {}
-    for row in placed:
-        by_channel.setdefault(row[0].interaction.channel, []).append(row)
-    return Rows(INTERACTION_COLUMNS, _interaction_blocks(list(by_channel.values())), len(placed))
+    groups: dict[str, _Group] = {}
+    size = 0
+    for batch in batches:
+        size += len(batch.interactions)
+        for placed in batch.interactions:
+            channel: str = placed.interaction.channel
+            group = groups.get(channel)
+            if group is None:
+                group = groups[channel] = _Group()
+            group.placed.append(placed)
+        for group in groups.values():
+            added = len(group.placed) - len(group.versions)
+            group.versions += [batch.version] * added
+            group.links_seen += [batch.links_seen] * added
+    return Rows(INTERACTION_COLUMNS, _interaction_blocks(list(groups.values()), pseudonyms), size)
 
 
-def _interaction_blocks(groups: Sequence[Sequence[tuple[PlacedInteraction, int]]]) -> Iterator[Block]:
+def _interaction_blocks(groups: Sequence[_Group], pseudonyms: Pseudonyms) -> Iterator[Block]:
     for group in groups:
-        for rows in _slices(group):
-            places, versions = zip(*rows, strict=True)
-            interactions, journey_ids, beyond_horizon = zip(*places, strict=True)
-            if True in beyond_horizon:
-                # It may repeat one that the timeline has forgotten: never replace that one's row.
-                versions = tuple(
-                    0 if beyond else version for beyond, version in zip(beyond_horizon, versions, strict=True)
-                )
-            block: Block = [
-                *zip(*map(astuple, interactions), strict=True),
-                journey_ids,
-                beyond_horizon,
-                versions,
-            ]
-            due_on = block[_DUE_ON]
-            if due_on.count(None) < len(due_on):
-                block[_DUE_ON] = [day and date.fromisoformat(day) for day in due_on]
-            yield block
+        for start in range(0, len(group.placed), BLOCK_ROWS):
+            end = start + BLOCK_ROWS
+            yield _interaction_block(
+                group.placed[start:end],
+                group.versions[start:end],
+                group.links_seen[start:end],
+                pseudonyms,
+            )
+
+
+def _interaction_block(
+    placed: list[PlacedInteraction], versions: list[int], links_seen: list[int], pseudonyms: Pseudonyms
+) -> Block:
+    interactions, journey_ids, beyond_horizon = zip(*placed, strict=True)
+    if True in beyond_horizon:
+        # It may repeat one that the timeline has forgotten: never replace that one's row.
+        versions = [0 if beyond else of for beyond, of in zip(beyond_horizon, versions, strict=True)]
+        links_seen = [0 if beyond else of for beyond, of in zip(beyond_horizon, links_seen, strict=True)]
+    block: Block = [
+        *zip(*map(astuple, interactions), strict=True),
+        journey_ids,
+        beyond_horizon,
+        versions,
+        links_seen,
+    ]
+    rows = len(placed)
+    due_on = block[_DUE_ON]
+    if due_on.count(None) < rows:
+        block[_DUE_ON] = [day and _day(day) for day in due_on]
+    if not pseudonyms.clear:
+        block[_CUSTOMER] = list(map(pseudonyms.customers.__getitem__, block[_CUSTOMER]))
+        for column, kind in _WEAK:
+            bare = block[column]
+            if bare.count(None) < rows:
+                block[column] = list(map(pseudonyms.bare[kind].__getitem__, bare))
+    return block
 
 
 def journey_rows(
-    journeys: Sequence[tuple[Journey, int]], retracted: Sequence[tuple[str, str, int]] = ()
+    journeys: Sequence[tuple[Journey, int]],
+    retracted: Sequence[tuple[str, str, int]],
+    pseudonyms: Pseudonyms,
 ) -> Rows:
     """Rows of `journeys_raw`: (journey, version), and (customer, journey_id, version) of journeys that are
     no more.
     """
+    stored = pseudonyms.customers
     rows = [
         (
             journey.journey_id,
-            journey.customer,
+            stored[journey.customer],
             journey.started_at,
             journey.ended_at,
             "closed" if journey.closed else "open",
@@ -122,7 +177,26 @@ def journey_rows(
         for journey, version in journeys
     ]
     rows += [
-        (journey_id, customer, 0, 0, "closed", 0, 0, (), (), (), None, None, None, None, None, 0, version, 1)
+        (
+            journey_id,
+            stored[customer],
+            0,
+            0,
+            "closed",
+            0,
+            0,
+            (),
+            (),
+            (),
+            None,
+            None,
+            None,
+            None,
+            None,
+            0,
+            version,
+            1,
+        )
         for customer, journey_id, version in retracted
     ]
     return transposed(JOURNEY_COLUMNS, rows)

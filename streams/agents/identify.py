@@ -1,27 +1,43 @@
 """identify: raw events become validated interactions, keyed by customer; what does not validate becomes a dead letter.
 
-For one batch of a raw partition, in this order: decode (pure); dead letters delivered; their rows and the ledger in
-ClickHouse, and the interactions on their topic; only then acknowledged.
+For one batch of a raw partition, in this order: decode (pure); dead letters delivered; what the events teach of who is
+whom, and which of them correct others, delivered to the logs of identity, and the links read back; the customers named
+by what is known then; rows and the ledger in ClickHouse, and the interactions on their topic, behind a control record
+that says what was known; only then acknowledged. A crash anywhere repeats the batch, all of which is idempotent.
 """
 
 import asyncio
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
+import msgspec
 from aiokafka import AIOKafkaProducer
 from aiokafka.structs import ConsumerRecord
 
 from schemas.codec import Rejected
-from schemas.dead_letters import dead_letter_headers
-from schemas.interaction import Interaction, Micros, encode_interaction, routing_key
-from schemas.records import Coordinates, DeadLetter, SinkBatch
+from schemas.corrections import Correction, correction_of
+from schemas.interaction import (
+    CONTROL_KEY,
+    Interaction,
+    Micros,
+    WatermarkReport,
+    encode_interaction,
+    encode_watermarks,
+    routing_key,
+)
+from schemas.links import Link, Name, merged_links
+from schemas.records import DeadLetter, SinkBatch, offset_ranges
 from schemas.topics import partition_of
+from streams.agents.announcing import Announcer
+from streams.agents.knowledge import Knowledge
 from streams.agents.lanes import Batch, insist
 from streams.agents.marks import OwnMarks
+from streams.agents.refusals import Refusals, refused
 from streams.agents.sink import Epochs, Persister
-from streams.kafka.delivery import Item, deliver, deliver_with_headers
+from streams.core.identification.moves import customer_of, identifiers_of
+from streams.kafka.delivery import Item, deliver
 
 
 class Decode(Protocol):
@@ -40,8 +56,19 @@ class Decode(Protocol):
         """The interaction, or why there is none; never raises."""
 
 
+class Read(NamedTuple):
+    """A batch decoded, under one position of the log of links: what is in it, and what it teaches."""
+
+    interactions: list[Interaction]
+    letters: list[DeadLetter]
+    links: Sequence[Link]
+    corrections: list[Correction]
+    newest: Micros | None
+    links_seen: int
+
+
 class Identify:
-    """The handler of raw batches."""
+    """The handler of raw batches. `decode` must name customers by the index of `knowledge`."""
 
     def __init__(
         self,
@@ -51,8 +78,10 @@ class Identify:
         persister: Persister,
         epochs: Epochs,
         marks: OwnMarks,
+        knowledge: Knowledge,
+        announcer: Announcer,
+        refusals: Refusals,
         interactions_topic: str,
-        dead_letters_topic: str,
         partitions: int,
     ) -> None:
         self._decode = decode
@@ -60,79 +89,84 @@ class Identify:
         self._persister = persister
         self._epochs = epochs
         self._marks = marks
+        self._knowledge = knowledge
+        self._announcer = announcer
+        self._refusals = refusals
         self._interactions_topic = interactions_topic
-        self._dead_letters_topic = dead_letters_topic
         self._partitions = partitions
 
     async def __call__(self, batch: Batch) -> None:
         """Handle one batch; raises `Fenced` when the partition is lost on the way."""
-        outgoing, letters, newest = self._decode_all(batch.records)
-        if letters:
-            await self._send_dead_letters(batch, letters)
+        read = self.read(batch.records)
+        await self._refusals.send(batch, read.letters)
+        await self._announcer.announce(batch, read.links, read.corrections)
+        # From here to the last encoded interaction nobody is awaited: one position holds for all of it.
+        control = CONTROL_KEY, encode_watermarks(WatermarkReport({}, self._knowledge.links_seen))
+        outgoing = self.encode(read)
         rows = SinkBatch(
-            dead_letters=tuple(letters),
-            received=tuple(Coordinates(r.topic, r.partition, r.offset) for r in batch.records),
+            dead_letters=tuple(read.letters),
+            received=offset_ranges(batch.tp.topic, batch.tp.partition, [r.offset for r in batch.records]),
             incarnation=self._epochs.incarnation,
         )
         await asyncio.gather(
             self._persister.persist(rows, batch),
-            *(self._forward(batch, partition, items) for partition, items in outgoing.items()),
+            *(self._forward(batch, partition, items, control) for partition, items in outgoing.items()),
         )
         batch.check()
-        self._marks.read(batch.tp, newest)
+        self._marks.read(batch.tp, read.newest)
         batch.acknowledge()
 
-    def _decode_all(
-        self, records: Iterable[ConsumerRecord]
-    ) -> tuple[dict[int, list[Item]], list[DeadLetter], int | None]:
+    def read(self, records: Iterable[ConsumerRecord]) -> Read:
+        """Decode records, and see what they teach; pure but for the clock."""
         now = time.time_ns() // 1000
-        outgoing: dict[int, list[Item]] = defaultdict(list)
+        interactions: list[Interaction] = []
         letters: list[DeadLetter] = []
-        newest: int | None = None
-        decode, partitions = self._decode, self._partitions
+        links: dict[tuple[Name, Name], Link] = {}
+        corrections: list[Correction] = []
+        newest: Micros | None = None
+        decode, learn = self._decode, self._knowledge.index.learn
         for record in records:
             received_at = record.timestamp * 1000 if record.timestamp >= 0 else None
             result = decode(
                 record.value, record.headers, record.topic, record.partition, record.offset, received_at, now
             )
             if isinstance(result, Rejected):
-                letters.append(_dead_letter(record, result, now))
+                letters.append(refused(record, result, now))
                 continue
-            key = routing_key(result)
-            outgoing[partition_of(key, partitions)].append((key, encode_interaction(result)))
-            if newest is None or result.occurred_at > newest:
-                newest = result.occurred_at
-        return outgoing, letters, newest
-
-    async def _send_dead_letters(self, batch: Batch, letters: list[DeadLetter]) -> None:
-        records = [
-            (letter.partition % self._partitions, letter.key, letter.value, dead_letter_headers(letter))
-            for letter in letters
-        ]
-        await insist(
-            lambda: deliver_with_headers(self._producer(), self._dead_letters_topic, records),
-            batch,
-            "dead letters topic",
+            interactions.append(result)
+            occurred_at = result.occurred_at
+            if newest is None or occurred_at > newest:
+                newest = occurred_at
+            for link in learn(
+                identifiers_of(result), result.unnormalised, occurred_at, result.source, result.id
+            ):
+                pair = link.a, link.b
+                known = links.get(pair)
+                links[pair] = link if known is None else merged_links(known, link)
+            if result.revision and (correction := correction_of(result)) is not None:
+                corrections.append(correction)
+        return Read(
+            interactions, letters, list(links.values()), corrections, newest, self._knowledge.links_seen
         )
 
-    async def _forward(self, batch: Batch, partition: int, items: list[Item]) -> None:
+    def encode(self, read: Read) -> dict[int, list[Item]]:
+        """The interactions by partition, encoded, their customers as known now; pure."""
+        outgoing: dict[int, list[Item]] = defaultdict(list)
+        partitions = self._partitions
+        as_named = self._knowledge.links_seen == read.links_seen
+        canonical = self._knowledge.index.customer_of
+        for interaction in read.interactions:
+            if not as_named:
+                customer = customer_of(interaction, canonical)
+                if customer != interaction.customer:
+                    interaction = msgspec.structs.replace(interaction, customer=customer)  # noqa: PLW2901
+            key = routing_key(interaction)
+            outgoing[partition_of(key, partitions)].append((key, encode_interaction(interaction)))
+        return outgoing
+
+    async def _forward(self, batch: Batch, partition: int, items: list[Item], control: Item) -> None:
         await insist(
-            lambda: deliver(self._producer(), self._interactions_topic, partition, items),
+            lambda: deliver(self._producer(), self._interactions_topic, partition, items, behind=control),
             batch,
             "interactions topic",
         )
-
-
-def _dead_letter(record: ConsumerRecord, rejected: Rejected, now: int) -> DeadLetter:
-    return DeadLetter(
-        topic=record.topic,
-        partition=record.partition,
-        offset=record.offset,
-        key=record.key,
-        value=record.value,
-        headers=tuple(record.headers),
-        stage=rejected.stage,
-        error=rejected.error,
-        message=rejected.message,
-        occurred_at=now,
-    )

@@ -1,15 +1,19 @@
 """journeys: validated interactions join their customer's timeline; what changed goes to ClickHouse.
 
-For one batch of an interactions partition, in this order: compute on an overlay (pure, nothing mutated); rows in
-ClickHouse; state changes delivered to the changelog; only then the overlay becomes state and the batch is
-acknowledged. A crash between any two steps repeats the batch, which cannot show.
+For one batch of an interactions partition, in this order: compute on an overlay (pure, nothing mutated); who is about
+to lose interactions, in the changelog; rows in ClickHouse, and what is another customer's sent on; state changes
+delivered to the changelog, upon which the overlay becomes state; what rules have found told (rows, alerts); only then
+the batch is acknowledged. A crash between any two steps repeats the batch, which cannot show.
 """
 
+import asyncio
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
+from typing import NamedTuple
 
 import msgspec
 from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
 from aiokafka.structs import ConsumerRecord
 
 from schemas.alerts import alert_key, alert_of, encode_alert_record, last_changes
@@ -19,57 +23,68 @@ from schemas.interaction import (
     CONTROL_KEY,
     Interaction,
     Micros,
+    WatermarkReport,
     decode_interaction,
     decode_watermarks,
     encode_interaction,
+    encode_watermarks,
+    routing_key,
 )
+from schemas.links import Name
 from schemas.records import Coordinates, DeadLetter, Fading, SinkBatch
 from schemas.rule_sets import RULES_KEY
-from streams.agents.agenda import Agenda
-from streams.agents.clocks import CLOCK_KEY, dump_clock, load_clock
+from schemas.topics import partition_of
+from streams.agents.clocks import CLOCK_KEY, dump_clock
+from streams.agents.custody import Knowledge
 from streams.agents.isolate import Poison, poisonous
-from streams.agents.lanes import Batch, insist
+from streams.agents.lanes import Batch, Unavailable, insist
+from streams.agents.partition import PartitionState
+from streams.agents.register import Entries
+from streams.agents.reserved import IDENTITIES_KEY, INTENT_KEY, dump_intent, dump_position
 from streams.agents.sink import Epochs, Persister
+from streams.agents.untold import UNTOLD_KEY, Telling, dump_untold, tell_again
 from streams.core.batch import BatchResult, advance_batch
 from streams.core.detection.customer import Detection
+from streams.core.identification.handover import NO_HANDOVER, Handover
+from streams.core.identification.judgement import judge_arrival
 from streams.core.policy import JourneyPolicy
-from streams.core.state import next_due
+from streams.core.timeline import Identity
 from streams.core.watermarks import PartitionClock
-from streams.kafka.delivery import deliver, deliver_with_headers
+from streams.kafka.delivery import Item, deliver, deliver_with_headers
 from streams.kafka.store import State
 
 DUE_AT_ONCE = 5_000
 """Customers that one step evaluates because their time has come; the rest follow in the next step."""
 
+JUDGED_AT_ONCE = 1_000
+"""Timelines that one batch looks through for what is another customer's by now; the rest follow with the next batch."""
 
-RESERVED = (CLOCK_KEY, RULES_KEY)
-"""Keys of the state that are no customer's."""
+
+class Told(NamedTuple):
+    """What a batch says, read record by record."""
+
+    interactions: list[Interaction]
+    foreign: list[DeadLetter]
+    clock: PartitionClock
+    rules: bytes | None
+    links_seen: int
+    """The most that any sender knew."""
+    named_at: int
+    """The least that a sender of these interactions knew."""
+    named_at_end: int
 
 
-class PartitionState:
-    """One partition's live state in one generation: timelines, agenda, clock, the rules in force.
+class Step(NamedTuple):
+    """What one step writes, decided under one position of the log of links and not yet done."""
 
-    A batch that fails leaves it unusable (its due customers are off the agenda); that only happens when the
-    partition is fenced, and then the next generation builds it anew.
-    """
-
-    def __init__(self, generation: int, timelines: State, sources: Iterable[str]) -> None:
-        self.generation = generation
-        self.timelines = timelines
-        self.agenda = Agenda(
-            (due, key)
-            for key, state in timelines.items()
-            if key not in RESERVED and (due := next_due(state)) is not None
-        )
-        self.clock = load_clock(timelines.get(CLOCK_KEY), sources)
-        self.rules = timelines.get(RULES_KEY)
-
-    def adopt(self, rules: bytes) -> None:
-        """From now on these rules are in force: every customer is to be looked at again."""
-        self.rules = rules
-        for key in self.timelines:
-            if key not in RESERVED:
-                self.agenda.put(key, 0)
+    result: BatchResult
+    letters: list[DeadLetter]
+    forwards: dict[int, list[Item]]
+    """By partition, interactions that are another customer's."""
+    departing: Collection[bytes]
+    """Who loses interactions."""
+    entries: Entries | None
+    links_seen: int
 
 
 class Journeys:
@@ -90,6 +105,9 @@ class Journeys:
         sources: Sequence[str],
         detection: Callable[[bytes], Detection],
         fading: Fading,
+        interactions_topic: str,
+        partitions: int,
+        knowledge: Knowledge,
     ) -> None:
         self._policy = policy
         self._timelines = timelines
@@ -103,35 +121,29 @@ class Journeys:
         self._sources = tuple(sources)
         self._detection = detection
         self._fading = fading
+        self._knowledge = knowledge
+        self._interactions_topic = interactions_topic
+        self._partitions = partitions
         self._states: dict[int, PartitionState] = {}
 
     async def __call__(self, batch: Batch) -> None:
         """Handle one batch; raises `Fenced` when the partition is lost on the way."""
-        partition = self._partition(batch)
-        clock, rules = partition.clock, partition.rules
-        interactions = []
-        foreign: list[DeadLetter] = []
-        for record in batch.records:
-            if record.key == CONTROL_KEY:
-                clock = clock.after(decode_watermarks(record.value))
-            elif record.key == RULES_KEY:
-                rules = record.value
-            else:
-                try:
-                    interactions.append(decode_interaction(record.value))
-                except (msgspec.DecodeError, TypeError) as error:
-                    foreign.append(_foreign(record, error))
-        if foreign:
-            await self._refuse(batch, foreign)
-        if rules is not None and rules != partition.rules:
-            await self._adopt(batch, partition, rules)
-        now = clock.now or 0  # before every source has reported, nothing can be said to be over
+        partition = await self._partition(batch)
+        told = _read(batch.records, partition)
+        if told.foreign:
+            await self._refuse(batch, told.foreign)
+        if told.rules is not None and told.rules != partition.rules:
+            await self._adopt(batch, partition, told.rules)
+        await self._knowledge.wait_for(told.links_seen)
+        now = told.clock.now or 0  # before every source has reported, nothing can be said to be over
         due = partition.agenda.take(now, DUE_AT_ONCE)
-        while interactions or due:
-            await self._step(batch, partition, clock, interactions, due)
-            interactions, due = [], partition.agenda.take(now, DUE_AT_ONCE)
+        step = self._first_step(batch, partition, told, due, now)
+        while step is not None:
+            await self._perform(batch, partition, told.clock, step)
+            due = partition.agenda.take(now, DUE_AT_ONCE)
+            step = self._decide(partition, [], due, now, 0, NO_HANDOVER, []) if due else None
         batch.check()
-        partition.clock = clock
+        partition.clock, partition.named_at = told.clock, told.named_at_end
         batch.acknowledge()
 
     async def _refuse(self, batch: Batch, letters: list[DeadLetter]) -> None:
@@ -149,83 +161,137 @@ class Journeys:
         self._detection(
             rules
         )  # a set that this worker cannot compile ends it here, before anything is stored
-        written = await insist(
-            lambda: deliver(self._producer(), self._changelog(), batch.tp.partition, [(RULES_KEY, rules)]),
-            batch,
-            "changelog topic",
-        )
+        written = await self._write_changelog(batch, [(RULES_KEY, rules)])
         batch.check()
         partition.timelines[RULES_KEY] = rules
         partition.adopt(rules)
         if written is not None:
             self._changelog_written(batch.tp.partition, written)
 
-    def _partition(self, batch: Batch) -> PartitionState:
+    async def _partition(self, batch: Batch) -> PartitionState:
         number = batch.tp.partition
         state = self._states.get(number)
         if state is None or state.generation != batch.generation:
-            state = PartitionState(batch.generation, self._timelines(number), self._sources)
+            state = await self._take_over(batch, number)
+            await self._tell_again(batch, state)
             self._states[number] = state
         return state
 
-    async def _step(
-        self,
-        batch: Batch,
-        partition: PartitionState,
-        clock: PartitionClock,
-        interactions: list[Interaction],
-        due: list[bytes],
-    ) -> None:
-        result, letters = self._advance(partition, interactions, due, clock.now or 0)
-        if letters:
-            await self._send_dead_letters(batch, letters)
-        rows = SinkBatch(
-            version=self._epochs.version_base + batch.last_offset,
-            interactions=tuple(result.interactions),
-            journeys=tuple(result.journeys),
-            retracted=tuple(result.retracted),
-            dead_letters=tuple(letters),
-            superseded=tuple(result.superseded),
-            incarnation=self._epochs.incarnation,
-            findings=tuple(result.changes),
-            lights=tuple(result.lights),
-            fading=self._fading,
+    async def _take_over(self, batch: Batch, number: int) -> PartitionState:
+        """Begin a term: with no less knowledge than any owner before, behind a record of one's own."""
+        await insist(self._read_to_end, batch, "topics of identity")
+        mark = CONTROL_KEY, encode_watermarks(WatermarkReport({}, self._knowledge.links_seen))
+        term = await insist(
+            lambda: deliver(self._producer(), self._interactions_topic, number, [mark]),
+            batch,
+            "interactions topic",
         )
-        await self._persister.persist(rows, batch)
-        if result.changes:
-            await self._send_alerts(batch, partition, result.changes)
-        changes = dict(result.states)
-        if changes:
-            # The clock is stored with what it has decided: a later owner never judges by an earlier time.
-            changes[CLOCK_KEY] = dump_clock(clock)
-            written = await insist(
-                lambda: deliver(self._producer(), self._changelog(), batch.tp.partition, changes.items()),
-                batch,
-                "changelog topic",
-            )
-        batch.check()
-        self._apply(partition, changes, result)
-        if changes and written is not None:
-            self._changelog_written(batch.tp.partition, written)
+        assert term is not None
+        return PartitionState(
+            number,
+            batch.generation,
+            self._timelines(number),
+            self._sources,
+            knowledge=self._knowledge,
+            partitions=self._partitions,
+            term=term,
+        )
 
-    @staticmethod
-    def _apply(partition: PartitionState, changes: dict[bytes, bytes | None], result: BatchResult) -> None:
-        timelines = partition.timelines
-        for key, value in changes.items():
-            if value is None:
-                timelines.pop(key, None)
+    async def _read_to_end(self) -> None:
+        try:
+            await self._knowledge.read_to_end()
+        except KafkaError as error:
+            raise Unavailable(str(error)) from error
+
+    # --- deciding: pure, and without a pause, so that one position of the log of links holds for all of it ----
+
+    def _first_step(
+        self, batch: Batch, partition: PartitionState, told: Told, due: list[bytes], now: Micros
+    ) -> Step | None:
+        partition.custody.notice()
+        accepted, refused, forwards, superseded = self._sort(told)
+        rewrites: dict[bytes, list[Identity]] = {key: [] for key in partition.intent}
+        if batch.records[0].offset <= partition.term:
+            # An owner before may have accepted what is refused now.
+            for one in refused:
+                rewrites.setdefault(routing_key(one), []).append(one.key)
+        handover = Handover({}, rewrites, superseded)
+        return self._decide(partition, accepted, due, now, JUDGED_AT_ONCE, handover, forwards)
+
+    def _sort(
+        self, told: Told
+    ) -> tuple[list[Interaction], list[Interaction], list[Interaction], list[Coordinates]]:
+        """The arrivals that are accepted and those that are not; of these what is sent on, and what is superseded."""
+        knowledge = self._knowledge
+        suspects: frozenset[Name] | None = frozenset()
+        if knowledge.links_seen > told.named_at:
+            suspects = knowledge.touched_since(told.named_at)
+        corrected = knowledge.corrections_seen > 0
+        if not corrected and suspects is not None and not suspects:
+            return told.interactions, [], [], []
+        canonical, correction = knowledge.index.customer_of, knowledge.correction
+        accepted: list[Interaction] = []
+        refused: list[Interaction] = []
+        forwards: list[Interaction] = []
+        superseded: list[Coordinates] = []
+        for arrival in told.interactions:
+            known = correction((arrival.source, arrival.id)) if corrected else None
+            named_by_now = suspects is not None and arrival.customer not in suspects
+            if known is None and named_by_now:
+                accepted.append(arrival)
+                continue
+            refusal = judge_arrival(arrival, named_by_now, canonical, known)
+            if refusal is None:
+                accepted.append(arrival)
             else:
-                timelines[key] = value
-        for key, due in result.due.items():
-            partition.agenda.put(key, due)
+                refused.append(arrival)
+                forwards.extend(refusal.forwards)
+                superseded.extend(refusal.superseded)
+        return accepted, refused, forwards, superseded
+
+    def _decide(
+        self,
+        partition: PartitionState,
+        arrivals: list[Interaction],
+        due: list[bytes],
+        now: Micros,
+        portion: int,
+        handover: Handover,
+        forwards: list[Interaction],
+    ) -> Step | None:
+        """One step; None when there is nothing to do."""
+        custody = partition.custody
+        if custody.waiting:
+            wanted = (*map(routing_key, arrivals), *due, *handover.rewrites)
+            verdicts = custody.judge(custody.take(wanted, portion))
+            handover = Handover(
+                verdicts.departures, handover.rewrites, (*handover.superseded, *verdicts.superseded)
+            )
+            forwards = [*forwards, *verdicts.forwards]
+        entries = partition.register.next()
+        if not (arrivals or due or forwards or entries or handover.is_something):
+            return None
+        result, letters = self._advance(
+            partition, arrivals, due, now, handover if handover.is_something else None
+        )
+        sent_on: dict[int, list[Item]] = {}
+        for one in forwards:
+            key = routing_key(one)
+            sent_on.setdefault(partition_of(key, self._partitions), []).append((key, encode_interaction(one)))
+        return Step(result, letters, sent_on, handover.departures.keys(), entries, self._knowledge.links_seen)
 
     def _advance(
-        self, partition: PartitionState, interactions: list[Interaction], due: list[bytes], now: Micros
+        self,
+        partition: PartitionState,
+        interactions: list[Interaction],
+        due: list[bytes],
+        now: Micros,
+        handover: Handover | None,
     ) -> tuple[BatchResult, list[DeadLetter]]:
         detection = self._detection(partition.rules) if partition.rules is not None else None
 
         def step(items: Sequence[Interaction]) -> BatchResult:
-            return advance_batch(partition.timelines.get, items, due, now, self._policy, detection)
+            return advance_batch(partition.timelines.get, items, due, now, self._policy, detection, handover)
 
         try:
             return step(interactions), []
@@ -237,10 +303,105 @@ class Journeys:
         good = [item for index, item in enumerate(interactions) if index not in skipped]
         return step(good), [_dead_letter(interactions[poison.position], poison) for poison in bad]
 
+    # --- doing: each effect durable before the next ------------------------------------------------------
+
+    async def _perform(
+        self, batch: Batch, partition: PartitionState, clock: PartitionClock, step: Step
+    ) -> None:
+        result, entries = step.result, step.entries
+        base = self._epochs.version_base
+        if step.departing:
+            intent = dump_intent(partition.intent.union(step.departing))
+            await self._write_changelog(batch, [(INTENT_KEY, intent)])
+        if step.letters:
+            await self._send_dead_letters(batch, step.letters)
+        rows = SinkBatch(
+            version=base + max(batch.last_offset, partition.term),
+            interactions=tuple(result.interactions),
+            journeys=tuple(result.journeys),
+            retracted=tuple(result.retracted),
+            dead_letters=tuple(step.letters),
+            superseded=tuple(result.superseded),
+            incarnation=self._epochs.incarnation,
+            links_seen=base + step.links_seen,
+            identities=tuple(entries.rows) if entries is not None else (),
+            identity_changes=tuple(entries.changes) if entries is not None else (),
+        )
+        mark = CONTROL_KEY, encode_watermarks(WatermarkReport({}, step.links_seen))
+        await asyncio.gather(
+            self._persister.persist(rows, batch),
+            *(self._forward(batch, number, items, mark) for number, items in step.forwards.items()),
+        )
+        changes = self._untold(partition, result) | result.states
+        if entries is not None:
+            changes[IDENTITIES_KEY] = dump_position(entries.written_to)
+        if changes:
+            # The clock is stored with what it has decided: a later owner never judges by an earlier time.
+            changes[CLOCK_KEY] = dump_clock(clock)
+        kept = partition.intent if batch.last_offset < partition.term else frozenset()
+        if step.departing or kept != partition.intent:
+            changes[INTENT_KEY] = dump_intent(kept)
+        written = await self._write_changelog(batch, changes.items()) if changes else None
+        batch.check()
+        partition.apply(changes, result)
+        partition.intent = kept
+        if entries is not None:
+            partition.register.wrote(entries)
+        if written is not None:
+            self._changelog_written(batch.tp.partition, written)
+        await self._tell(batch, partition, Telling(result.changes, result.lights))
+
+    @staticmethod
+    def _untold(partition: PartitionState, result: BatchResult) -> dict[bytes, bytes | None]:
+        """What stands in front of the states: what is about to be told, or that all has been."""
+        untold = dump_untold(result.changes, result.lights)
+        if untold is None and (UNTOLD_KEY not in partition.timelines or not result.states):
+            return {}
+        return {UNTOLD_KEY: untold}
+
+    async def _tell(self, batch: Batch, partition: PartitionState, telling: Telling) -> None:
+        """Tell of findings whose states are in the changelog."""
+        if not telling.changes and not telling.lights:
+            return
+        rows = SinkBatch(
+            version=self._epochs.version_base + max(batch.last_offset, partition.term),
+            findings=tuple(telling.changes),
+            lights=tuple(telling.lights),
+            fading=self._fading,
+        )
+        await asyncio.gather(
+            self._persister.persist(rows, batch),
+            self._send_alerts(batch, partition, telling.changes),
+        )
+
+    async def _tell_again(self, batch: Batch, partition: PartitionState) -> None:
+        """Tell what an owner before was about to tell when it died."""
+        untold = partition.timelines.get(UNTOLD_KEY)
+        if untold is not None and partition.rules is not None:
+            light = self._detection(partition.rules).light
+            now = partition.clock.now or 0
+            await self._tell(batch, partition, tell_again(untold, partition.timelines, now, light))
+
+    async def _write_changelog(self, batch: Batch, items: Iterable[Item]) -> int | None:
+        return await insist(
+            lambda: deliver(self._producer(), self._changelog(), batch.tp.partition, items),
+            batch,
+            "changelog topic",
+        )
+
+    async def _forward(self, batch: Batch, number: int, items: list[Item], mark: Item) -> None:
+        await insist(
+            lambda: deliver(self._producer(), self._interactions_topic, number, items, behind=mark),
+            batch,
+            "interactions topic",
+        )
+
     async def _send_alerts(
         self, batch: Batch, partition: PartitionState, changes: Sequence[FindingChange]
     ) -> None:
         """One alert for each finding that changed, on the customer's partition; repetitions have the same version."""
+        if not changes:
+            return
         cool_downs = self._detection(partition.rules).rules.cool_downs if partition.rules is not None else {}
         items = [
             (alert_key(alert), encode_alert_record(alert))
@@ -264,6 +425,34 @@ class Journeys:
             batch,
             "dead letters topic",
         )
+
+
+def _read(records: Sequence[ConsumerRecord], partition: PartitionState) -> Told:
+    """Read a batch. Interactions were named by what the control record before them says: whoever sends them puts one
+    in front, and nobody else's come between.
+    """
+    clock, rules = partition.clock, partition.rules
+    interactions: list[Interaction] = []
+    foreign: list[DeadLetter] = []
+    links_seen, position = 0, partition.named_at
+    named_at = position
+    for record in records:
+        if record.key == CONTROL_KEY:
+            report = decode_watermarks(record.value)
+            links_seen = max(links_seen, report.links_seen)
+            if report.marks:
+                clock = clock.after(report)
+            else:
+                position = report.links_seen
+                named_at = min(named_at, position)
+        elif record.key == RULES_KEY:
+            rules = record.value
+        else:
+            try:
+                interactions.append(decode_interaction(record.value))
+            except (msgspec.DecodeError, TypeError) as error:
+                foreign.append(_foreign(record, error))
+    return Told(interactions, foreign, clock, rules, links_seen, named_at, position)
 
 
 def _dead_letter(interaction: Interaction, poison: Poison) -> DeadLetter:

@@ -301,7 +301,7 @@ class Notify:
             if kind == "calmed" and self._floods_elsewhere(name, place, len(parts)):
                 outcome: Outcome = Delivered()  # calm here, not everywhere: the incident stays
             else:
-                notice = joined([item.notice for _, item in parts])
+                notice = joined([(where.partition, item.notice) for where, item in parts])
                 outcome = await _attempt(name, destination, notice, self._clock())
             for where, item in parts:
                 await self._settle(where, item.receipt, outcome)

@@ -6,13 +6,16 @@ from schemas.notices import Folded, Notice
 from streams.core.alerting.flood import EXAMPLES
 
 
-def joined(notices: Sequence[Notice]) -> Notice:
-    """One notice for several of the same kind about the same flood: counts add up, instants span all of them.
+def joined(told: Sequence[tuple[int, Notice]]) -> Notice:
+    """One notice for several of the same kind about the same flood, each with the partition that has it to say: counts
+    add up, instants span all of them.
 
-    The delivery id is the first one's. `notices` must not be empty.
+    The delivery id is the first one's and names its partition: windows end everywhere at the same instant, and what
+    other workers say of the flood is no repetition. The incident is the same one. `told` must not be empty.
     """
-    first = notices[0]
-    parts = [notice.folded for notice in notices if notice.folded is not None]
+    partition, first = told[0]
+    first = first._replace(delivery=f"{first.delivery}:{partition}")
+    parts = [notice.folded for _, notice in told if notice.folded is not None]
     if not parts:
         return first
     examples = list(dict.fromkeys(name for part in parts for name in part.examples))

@@ -6,6 +6,7 @@ ends is started again by its supervisor; one that lives and does nothing is not 
 
 import logging
 import time
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Final
 
@@ -23,7 +24,11 @@ EXIT_STUCK: Final = 75
 class Watchdog:
     """Judges progress; `check` is called every few seconds."""
 
-    def __init__(self, app: AppT, persister: Persister, patience: timedelta) -> None:
+    def __init__(
+        self, app: AppT, persister: Persister, patience: timedelta, identity_silent: Callable[[], float]
+    ) -> None:
+        """`identity_silent`: for how many seconds the reader of the logs of identity has not heard of them."""
+        self._identity_silent = identity_silent
         self._app = app
         self._persister = persister
         self._patience = patience.total_seconds()
@@ -39,6 +44,8 @@ class Watchdog:
 
     def complaint(self, now: float, acknowledged: int) -> str | None:
         """What is wrong, once it has been wrong for longer than the patience; None while all is well."""
+        if self._identity_silent() > self._patience:
+            return "the logs of identity are not read"
         reason = self._stuck()
         progress = (acknowledged, self._app.consumer_generation_id, self._app.in_recovery, reason)
         if reason is None or self._persister.blocked or progress != self._progress:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from bench.report import Results
 
 NAMES = ("raw-poll", "faust", "touchline-count", "pipeline", "pipeline-rules", "quix", "bytewax")
-EXTRAS = ("budget", "memory")
+EXTRAS = ("budget", "rules", "memory", "latency")
 
 
 @click.command()
@@ -33,10 +33,18 @@ EXTRAS = ("budget", "memory")
     multiple=True,
     help="Measure this alone; may be given more than once.",
 )
+@click.option(
+    "--rate",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="EVENTS",
+    help="Events a second beside which latency is measured; default: half of what pipeline-rules reaches.",
+)
 @click.option("--broker", type=click.Choice(("kafka", "mock")), help="Default: the real Kafka where Java is.")
 @click.option("--write", is_flag=True, help="Write the results into docs/benchmarks.md.")
 @click.option("--json", "as_json", is_flag=True, help="Print the results as one JSON document.")
-def bench(rounds: int, only: tuple[str, ...], broker: str | None, write: bool, as_json: bool) -> None:
+def bench(
+    rounds: int, only: tuple[str, ...], rate: float | None, broker: str | None, write: bool, as_json: bool
+) -> None:
     """Measure Touchline, stock Faust and its peers on the same broker, each in turn, several times.
 
     Starts servers of its own in a scratch directory; nothing of yours is touched. Takes some minutes, and wants a
@@ -49,14 +57,15 @@ def bench(rounds: int, only: tuple[str, ...], broker: str | None, write: bool, a
         raise CommandFailed(
             f"the benchmark is not installed ({error})", "run it in the source tree"
         ) from error
-    chosen = [one for one in CONTESTANTS if not only or one.name in only]
+    extras = [name for name in EXTRAS if not only or name in only]
+    wanted = {*only, "pipeline-rules"} if only and "latency" in only and rate is None else set(only)
+    chosen = [one for one in CONTESTANTS if not wanted or one.name in wanted & set(NAMES)]
     if not peers_installed():
         for one in [one for one in chosen if one.peer]:
             click.echo(f"left out: {one.title}; `make bench` installs it", err=True)
             chosen.remove(one)
-    extras = [name for name in EXTRAS if not only or name in only]
     try:
-        results = _measure(chosen, extras, rounds, broker)
+        results = _measure(chosen, extras, rounds, rate, broker)
     except (ContestantFailed, PipelineStuck) as error:
         raise CommandFailed(str(error)) from error
     if write:
@@ -69,18 +78,22 @@ def bench(rounds: int, only: tuple[str, ...], broker: str | None, write: bool, a
         click.echo(results.markdown())
 
 
-def _measure(chosen: "list[Contestant]", extras: list[str], rounds: int, broker: str | None) -> "Results":
+def _measure(
+    chosen: "list[Contestant]", extras: list[str], rounds: int, rate: float | None, broker: str | None
+) -> "Results":
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-    from bench.budget import measure_budget, table_columns
+    from bench.budget import BUDGET_EVENTS, measure_budget, table_columns
     from bench.contest import ROOT, Contest
     from bench.figures import figures
+    from bench.latency import SECONDS, measure_latency
     from bench.machine import busy_share, machine
     from bench.memory import CUSTOMERS
     from bench.pinned import command
-    from bench.pipeline import simulate
+    from bench.pipeline import PIPELINE_EVENTS, simulate
     from bench.report import Results
+    from bench.rule_cost import measure_rules
     from bench.servers import arena
     from streams.settings import Settings
 
@@ -90,7 +103,9 @@ def _measure(chosen: "list[Contestant]", extras: list[str], rounds: int, broker:
         console.print(
             f"note: the machine is busy (load {busy:.1f} a core); figures will be too low", highlight=False
         )
-    wants_load = "budget" in extras or any(one.module is None for one in chosen)
+    wants_load = bool({"budget", "rules", "latency"} & set(extras)) or any(
+        one.module is None for one in chosen
+    )
     with (
         tempfile.TemporaryDirectory(prefix="touchline-bench-") as home,
         Progress(
@@ -99,7 +114,7 @@ def _measure(chosen: "list[Contestant]", extras: list[str], rounds: int, broker:
         ) as progress,
     ):  # fmt: skip
         steps = progress.add_task("starting servers", total=rounds * len(chosen) + len(extras) + 1)
-        load = simulate(100_000) if wants_load else None
+        load = simulate(PIPELINE_EVENTS) if wants_load else None
         with arena(
             Path(home), "mock" if broker == "mock" else "kafka" if broker else None, console.print
         ) as place:
@@ -115,7 +130,20 @@ def _measure(chosen: "list[Contestant]", extras: list[str], rounds: int, broker:
             budget = None
             if "budget" in extras and load is not None:
                 progress.update(steps, description="budget")
-                budget = measure_budget(load.events, table_columns(place), Settings())
+                budget = measure_budget(load.events[:BUDGET_EVENTS], table_columns(place), Settings())
+                progress.update(steps, advance=1)
+            rules = None
+            if "rules" in extras and load is not None:
+                progress.update(steps, description="rules")
+                rules = measure_rules(load.events[:BUDGET_EVENTS], Settings())
+                progress.update(steps, advance=1)
+            latency = None
+            if "latency" in extras and load is not None:
+                progress.update(steps, description="latency")
+                reached = figures(contest.readings["pipeline-rules"]).by_clock.median if rate is None else 0
+                beside = reached / 2 if rate is None else rate
+                part = load._replace(events=load.events[: round(beside * SECONDS)])
+                latency = measure_latency(place, part, beside)
                 progress.update(steps, advance=1)
             weight = None
             if "memory" in extras:
@@ -136,4 +164,6 @@ def _measure(chosen: "list[Contestant]", extras: list[str], rounds: int, broker:
                 {name: figures(readings) for name, readings in contest.readings.items()},
                 budget,
                 weight,
+                latency,
+                rules,
             )

@@ -43,7 +43,7 @@ def _check_broker(settings: Settings, found: Found) -> Iterator[Check]:
     from streams.kafka.lag import group_lag, read_topics
 
     bootstrap = found.bootstrap or ""
-    layout = layout_of(settings.kafka)
+    layout = layout_of(settings.kafka, settings.journeys.horizon)
     try:
         with broker_admin(bootstrap, seconds=5.0) as admin:
             yield Check("kafka", "ok", f"answers at {bootstrap} ({found.broker_kind})")

@@ -86,7 +86,8 @@ def start_mock(supervisor: Supervisor, home: Home, settings: Settings, say: Say)
     """
     from sinks.embedded.kafka.mock import LIMITS, MockBroker
 
-    topics = {topic.full_name(settings.kafka.prefix): settings.kafka.partitions for topic in ALL}
+    prefix, partitions = settings.kafka.prefix, settings.kafka.partitions
+    topics = {topic.full_name(prefix): topic.partitions(partitions) for topic in ALL}
     mock = MockBroker(home.logs / "kafka-mock.log", topics)
     child = supervisor.start(mock.prepare())
     say("This is the mock Kafka of librdkafka, for demonstrations and tests, not for data that matters. It")

@@ -26,7 +26,8 @@ from streams.commands.known_findings import (
 )
 from streams.commands.options import DURATION, print_json
 from streams.commands.servers import servers
-from streams.settings import load_settings
+from streams.commands.stored_customers import clear_name, present_name, stored_name
+from streams.settings import Settings, load_settings
 
 STATES = ("open", "resolved", "settled", WITHDRAWN)
 
@@ -50,7 +51,7 @@ def findings() -> None:
 
 
 @findings.command(name="list")
-@click.option("--customer", metavar="NAME", help="Of this customer, as in crm:A1.")
+@click.option("--customer", metavar="NAME", help="Of this customer, as in crm:A1 or phone:+359888123456.")
 @click.option("--rule", metavar="RULE", help="Of this rule.")
 @click.option("--severity", type=click.Choice(SEVERITIES), help="Of this severity.")
 @click.option(
@@ -66,11 +67,11 @@ def list_command(
     customer: str | None, rule: str | None, severity: str | None, state: str | None, limit: int, as_json: bool
 ) -> None:
     """List findings, the latest first."""
-    chosen = Chosen(customer, rule, severity, state)
-    with servers(load_settings(), clickhouse=True) as running, reading(running.clickhouse) as client:
+    settings = load_settings()
+    with servers(settings, clickhouse=True) as running, reading(running.clickhouse) as client:
+        stored = None if customer is None else known_customer(client, settings, customer)
+        chosen = Chosen(stored, rule, severity, state)
         found = findings_of(client, chosen, limit)
-        if not found and customer is not None and not is_known(client, customer):
-            raise unknown_customer(customer)
     if as_json:
         print_json(found)
         return
@@ -143,14 +144,15 @@ def ack(finding_id: str, lasting: timedelta, by: str, note: str, severity: str |
     with servers(settings, kafka=True, clickhouse=True) as running:
         with reading(running.clickhouse) as client:
             row = the_finding(client, finding_id)
-        if row["state"] == WITHDRAWN:
-            raise CommandFailed(
-                f"the finding {row['finding_id']} was withdrawn: it never was true", "nothing to do"
-            )
+            if row["state"] == WITHDRAWN:
+                raise CommandFailed(
+                    f"the finding {row['finding_id']} was withdrawn: it never was true", "nothing to do"
+                )
+            customer = clear_name(client, settings, row["customer"])
         now = time.time_ns() // 1_000
         said = Acknowledgement(
             action="acknowledge",
-            customer=row["customer"],
+            customer=customer,
             severity=cast(Severity, severity or row["severity"]),
             until=format_timestamp(now + lasting // timedelta(microseconds=1)),
             at=format_timestamp(now),
@@ -184,9 +186,9 @@ def snooze(
     settings = load_settings()
     with servers(settings, kafka=True, clickhouse=True) as running:
         with reading(running.clickhouse) as client:
-            if not is_known(client, customer):
-                raise unknown_customer(customer)
-            standing = findings_of(client, Chosen(customer, rule, state="open"), 1_000)
+            stored = known_customer(client, settings, customer)
+            standing = findings_of(client, Chosen(stored, rule, state="open"), 1_000)
+            customer = clear_name(client, settings, stored)
         _known_rule(rule, bool(standing))
         now = time.time_ns() // 1_000
         said = Acknowledgement(
@@ -244,6 +246,21 @@ def the_finding(client: Any, finding_id: str) -> Row:
     if len(found) > 1:
         raise CommandFailed(f"more than one finding begins with {finding_id!r}", "give more of the id")
     return found[0]
+
+
+def known_customer(client: Any, settings: Settings, customer: str) -> str:
+    """How the customer is stored whom a person names: by any identifier that is only this customer's.
+
+    Raises `CommandFailed` when nothing is stored of such a customer.
+    """
+    stored = stored_name(settings, customer)
+    if is_known(client, stored):
+        return stored
+    now = present_name(client, stored)
+    if now is None or not is_known(client, now):
+        raise unknown_customer(customer)
+    click.echo(f"{customer} belongs to {now}", err=True)
+    return now
 
 
 def unknown_customer(customer: str) -> CommandFailed:

@@ -145,7 +145,6 @@ def alerts_of(client: Any, finding_id: str) -> list[Row]:
 def light_of(client: Any, customer: str) -> Light | None:
     """A customer's light; green without lines where nothing adds to it; None for an unknown customer."""
     per_channel = ", ".join(f"light_{channel}, score_{channel}" for channel in CHANNELS)
-    # One by one: the driver cannot read a decimal within a tuple.
     per_line = ", ".join(f"arrayMap(line -> line.{name}, contributions)" for name in CONTRIBUTION)
     rows = client.execute(
         f"SELECT light, score, {per_channel}, decayed_to, {per_line} FROM lights WHERE customer = %(customer)s",
@@ -162,7 +161,10 @@ def light_of(client: Any, customer: str) -> Light | None:
         channel: (rest[2 * index], rest[2 * index + 1]) for index, channel in enumerate(CHANNELS)
     }
     at, *columns = rest[2 * len(CHANNELS) :]
-    lines = [_named(CONTRIBUTION, line) for line in zip(*columns, strict=True)]
+    lines = [
+        {**line, "points": Decimal(f"{line['points']:.3f}")}
+        for line in (_named(CONTRIBUTION, one) for one in zip(*columns, strict=True))
+    ]
     lines.sort(key=lambda line: (-line["points"], line["raised_at"], line["finding_id"]))
     return Light(
         customer, light, score, channels, _aware(at), tuple(line for line in lines if line["points"])

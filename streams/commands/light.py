@@ -6,7 +6,7 @@ from decimal import Decimal
 import click
 
 from streams.commands.columns import shown, table
-from streams.commands.findings import SHORT, short, unknown_customer
+from streams.commands.findings import SHORT, known_customer, short, unknown_customer
 from streams.commands.known_findings import Light, light_of, reading
 from streams.commands.options import print_json
 from streams.commands.servers import servers
@@ -17,9 +17,14 @@ from streams.settings import load_settings
 @click.argument("customer")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def light(customer: str, as_json: bool) -> None:
-    """Explain a customer's light: what adds to it, how much is left of it now. The lines sum to the score."""
-    with servers(load_settings(), clickhouse=True) as running, reading(running.clickhouse) as client:
-        found = light_of(client, customer)
+    """Explain a customer's light: what adds to it, how much is left of it now. The lines sum to the score.
+
+    CUSTOMER is written with the kind of identifier: crm:A1, phone:+359888123456; or as a query shows it.
+    """
+    settings = load_settings()
+    with servers(settings, clickhouse=True) as running, reading(running.clickhouse) as client:
+        stored = known_customer(client, settings, customer)
+        found = light_of(client, stored)
     if found is None:
         raise unknown_customer(customer)
     if as_json:

@@ -3,11 +3,12 @@ again.
 """
 
 import time
+from datetime import timedelta
 from typing import Any, NamedTuple
 
 import click
 
-from schemas.topics import INTERACTIONS
+from schemas.topics import DEFAULT_HORIZON, INTERACTIONS
 from streams.commands.failures import NotAsExpected
 from streams.commands.options import print_json
 from streams.commands.servers import Servers, servers
@@ -26,9 +27,9 @@ class Migrated(NamedTuple):
     """
 
 
-def layout_of(settings: KafkaSettings) -> Layout:
+def layout_of(settings: KafkaSettings, horizon: timedelta = DEFAULT_HORIZON) -> Layout:
     """The topics that these settings ask for."""
-    return Layout(settings.prefix, settings.partitions, settings.replication)
+    return Layout(settings.prefix, settings.partitions, settings.replication, horizon)
 
 
 def bring_up_to_date(
@@ -47,7 +48,7 @@ def bring_up_to_date(
     from sinks.clickhouse.migrate import migrate as apply_migrations
 
     applied = tuple(migration.name for migration in apply_migrations(running.clickhouse))
-    layout = layout_of(settings.kafka)
+    layout = layout_of(settings.kafka, settings.journeys.horizon)
     epoch = None
     with broker_admin(running.bootstrap) as admin:
         fresh_topics = fresh_topics or INTERACTIONS.full_name(layout.prefix) in survey(admin, layout).missing

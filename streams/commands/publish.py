@@ -1,8 +1,9 @@
-"""`touchline publish`: events from files of JSON lines to the topics of their channels."""
+"""`touchline publish`: events, or facts about who is whom, from files of JSON lines to their topics."""
 
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
+from datetime import timedelta
 from pathlib import Path
 from typing import BinaryIO
 
@@ -11,13 +12,15 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeRemainingColumn
 
 from schemas.codec import Decoder
-from schemas.topics import RAW
+from schemas.identity import FactDecoder
+from schemas.topics import IDENTITY, RAW
 from schemas.vocabulary import CHANNELS, Channel
 from streams.commands.failures import CommandFailed, NotAsExpected
 from streams.commands.options import print_json
 from streams.commands.servers import servers
 from streams.core.identity import customer_of
-from streams.kafka.publishing import BrokerSilent, Line, LinePublisher, PublishReport, TopicMissing, lines_of
+from streams.kafka.addressing import Addressing, EventAddressing, FactAddressing, Line
+from streams.kafka.publishing import BrokerSilent, LinePublisher, PublishReport, TopicMissing, lines_of
 from streams.settings import Settings, load_settings
 
 
@@ -25,19 +28,30 @@ from streams.settings import Settings, load_settings
 @click.argument(
     "files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, allow_dash=True)
 )
+@click.option("--identity", is_flag=True, help="The lines are facts about who is whom, not events.")
 @click.option("--channel", type=click.Choice(CHANNELS), help="Publish this channel's events, reject others.")
 @click.option("--allow-invalid", is_flag=True, help="Also publish lines that do not validate (dead letters).")
 @click.option("--json", "as_json", is_flag=True, help='Print {"read", "published", "rejected"}.')
-def publish(files: tuple[str, ...], channel: Channel | None, allow_invalid: bool, as_json: bool) -> None:
+def publish(
+    files: tuple[str, ...], identity: bool, channel: Channel | None, allow_invalid: bool, as_json: bool
+) -> None:
     """Publish events, one JSON document a line, from FILES or standard input (-).
 
     Each line is validated first and then sent as it is to its channel's topic. Lines that do not validate are
     named on standard error and rejected; the rest is published. Exit status 0 only when every line was
     published.
+
+    With --identity the lines are facts about who is whom (docs/identity.md), and a fact replaces the one of the same
+    source and id that has a lower revision.
+
+    Events older than the horizon (TOUCHLINE_JOURNEYS__HORIZON, 30 days) count as too late once newer ones have come:
+    history is for `touchline replay`, which reads everything first.
     """
+    if identity and (channel is not None or allow_invalid):
+        raise click.UsageError("--identity is about facts: --channel and --allow-invalid are about events")
     settings = load_settings()
     with servers(settings, kafka=True) as running:
-        report = _publish(files, channel, allow_invalid, running.bootstrap, settings)
+        report = _publish(files, _addressing(settings, identity, channel, allow_invalid), running.bootstrap)
     if as_json:
         print_json({"read": report.read, "published": report.published, "rejected": report.rejected})
     else:
@@ -51,23 +65,28 @@ def publish(files: tuple[str, ...], channel: Channel | None, allow_invalid: bool
         raise NotAsExpected
 
 
-def _publish(
-    files: tuple[str, ...], channel: Channel | None, allow_invalid: bool, bootstrap: str, settings: Settings
-) -> PublishReport:
-    prefix = settings.kafka.prefix
+def _addressing(
+    settings: Settings, identity: bool, channel: Channel | None, allow_invalid: bool
+) -> Addressing:
+    prefix, region = settings.kafka.prefix, settings.identity.region
+    future = settings.time.future // timedelta(microseconds=1)
+    if identity:
+        return FactAddressing(IDENTITY.full_name(prefix), FactDecoder(region, future))
+    return EventAddressing(
+        lambda name: RAW[name].full_name(prefix),
+        Decoder(region, future, customer_of),
+        channel=channel,
+        allow_invalid=allow_invalid,
+    )
+
+
+def _publish(files: tuple[str, ...], addressing: Addressing, bootstrap: str) -> PublishReport:
     console = Console(stderr=True)
     with _progress(files, console) as progress:
         publisher = LinePublisher(
             bootstrap,
-            lambda name: RAW[name].full_name(prefix),
-            Decoder(
-                settings.identity.region,
-                int(settings.time.future.total_seconds() * 1_000_000),
-                customer_of,
-            ),
+            addressing,
             clock=lambda: time.time_ns() // 1_000,
-            channel=channel,
-            allow_invalid=allow_invalid,
             on_rejected=lambda rejection: progress.console.print(
                 str(rejection), markup=False, highlight=False, soft_wrap=True
             ),

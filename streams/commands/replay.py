@@ -16,6 +16,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 from streams.commands.options import DURATION, INSTANT, print_json
 from streams.commands.servers import servers
 from streams.garbage import rare_collections
+from streams.identity_policy import identity_policy
 from streams.replay import (
     SHOWN_REJECTIONS,
     FindStanding,
@@ -30,6 +31,7 @@ from streams.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from sinks.clickhouse.client import ClickHouseTarget
+    from sinks.clickhouse.pseudonyms import Pseudonyms
 
 STDIN = "-"
 
@@ -37,6 +39,14 @@ STDIN = "-"
 @click.command()
 @click.argument(
     "files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, allow_dash=True)
+)
+@click.option(
+    "--identity",
+    "facts",
+    multiple=True,
+    metavar="FILE",
+    type=click.Path(exists=True, dir_okay=False),
+    help="Facts about who is whom, one JSON document a line; may be given more than once.",
 )
 @click.option("--gap", type=DURATION, help="Silence that ends a journey; default TOUCHLINE_JOURNEYS__GAP.")
 @click.option(
@@ -46,11 +56,20 @@ STDIN = "-"
     help="The instant of evaluation, such as 2026-03-01T00:00:00Z; default the greatest occurred_at read.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document with the counts.")
-def replay(files: tuple[str, ...], gap: timedelta | None, until: datetime | None, as_json: bool) -> None:
+def replay(
+    files: tuple[str, ...],
+    facts: tuple[str, ...],
+    gap: timedelta | None,
+    until: datetime | None,
+    as_json: bool,
+) -> None:
     """Run events, one JSON document a line, from FILES or standard input (-) straight into ClickHouse.
 
     The same core as the live road, at full speed, whatever the order of the lines; the rows are the same. Lines that do
     not validate become dead letters. Replaying a file again changes nothing.
+
+    Which identifiers are one customer's is learnt from the events and from the facts of --identity before anything is
+    evaluated; the links of a broker are not read.
 
     A replay is also a rebuild: its rows replace older ones of the same interactions and journeys.
     """
@@ -62,8 +81,9 @@ def replay(files: tuple[str, ...], gap: timedelta | None, until: datetime | None
         settings = settings.model_copy(update={"journeys": journeys})
     started = time.monotonic()
     with ExitStack() as stack:
-        sources = [Source(name, _open(stack, file)) for name, file in zip(_names(files), files, strict=True)]
-        report = _replay(sources, settings, until)
+        named = zip(_names((*files, *facts)), (*files, *facts), strict=True)
+        sources = [Source(name, _open(stack, file)) for name, file in named]
+        report = _replay(sources[: len(files)], sources[len(files) :], settings, until)
     seconds = time.monotonic() - started
     for name, number, reason in report.rejections:
         click.echo(f"{name}, line {number} (from 0): {reason}", err=True)
@@ -79,6 +99,7 @@ def replay(files: tuple[str, ...], gap: timedelta | None, until: datetime | None
                 "stored": report.stored,
                 "superseded": report.superseded,
                 "dead": report.dead,
+                "facts": report.facts,
                 "journeys": report.journeys,
                 "customers": report.customers,
                 "findings": report.findings,
@@ -87,9 +108,10 @@ def replay(files: tuple[str, ...], gap: timedelta | None, until: datetime | None
             }
         )
         return
+    facts_read = f" ({report.facts:,} facts among them)" if report.facts else ""
     click.echo(
         f"read {report.read:,} = stored {report.stored:,} + superseded {report.superseded:,} "
-        f"+ dead {report.dead:,}; {report.journeys:,} journeys of {report.customers:,} customers, "
+        f"+ dead {report.dead:,}{facts_read}; {report.journeys:,} journeys of {report.customers:,} customers, "
         f"{report.findings:,} findings, "
         f"evaluated at {evaluated_at:%Y-%m-%d %H:%M:%S}Z, in {seconds:.1f} s "
         f"({report.read / max(seconds, 1e-9):,.0f} lines a second)"
@@ -111,16 +133,20 @@ def _open(stack: ExitStack, file: str) -> BinaryIO:
     return spool
 
 
-def _replay(sources: list[Source], settings: Settings, until: datetime | None) -> ReplayReport:
+def _replay(
+    sources: list[Source], facts: list[Source], settings: Settings, until: datetime | None
+) -> ReplayReport:
     from sinks.clickhouse.client import connect
     from sinks.clickhouse.epochs import open_epoch
+    from sinks.clickhouse.hash_key import hold_to_key
     from sinks.clickhouse.migrate import migrate
     from sinks.clickhouse.writer import ClickHouseWriter
-    from streams.app import build_decoder, detection_of, journey_policy
+    from streams.app import build_decoder, build_fact_decoder, detection_of, journey_policy
+    from streams.pseudonymity import pseudonyms_of
 
     clock = time.time_ns() // 1000
     console = Console(stderr=True)
-    size = sum(_size(source.file) for source in sources)
+    size = sum(_size(source.file) for source in (*sources, *facts))
     with (
         servers(settings, clickhouse=True) as running,
         rare_collections(),
@@ -135,9 +161,11 @@ def _replay(sources: list[Source], settings: Settings, until: datetime | None) -
         ) as progress,
     ):
         migrate(running.clickhouse)
+        pseudonyms = pseudonyms_of(settings)
+        hold_to_key(running.clickhouse, pseudonyms)
         reading = progress.add_task("reading", total=size)
         evaluating = progress.add_task("evaluating", total=None)
-        writer = ClickHouseWriter(running.clickhouse)
+        writer = ClickHouseWriter(running.clickhouse, pseudonyms)
         try:
             report = Replay(
                 build_decoder(settings),
@@ -145,13 +173,16 @@ def _replay(sources: list[Source], settings: Settings, until: datetime | None) -
                 writer,
                 version=clock,
                 clock=clock,
-                standing=standing_journeys(running.clickhouse),
+                standing=standing_journeys(running.clickhouse, pseudonyms),
                 detection=detection_of(settings),
+                identity=identity_policy(settings.identity),
+                fact_decoder=build_fact_decoder(settings),
             ).run(
                 sources,
                 None if until is None else round(until.timestamp() * 1_000_000),
                 on_bytes=lambda more: progress.advance(reading, more),
                 on_customers=lambda done, total: progress.update(evaluating, completed=done, total=total),
+                identity=facts,
             )
             client = connect(running.clickhouse)
             try:
@@ -164,8 +195,11 @@ def _replay(sources: list[Source], settings: Settings, until: datetime | None) -
     return report
 
 
-def standing_journeys(target: "ClickHouseTarget") -> FindStanding:
-    """How to look up the journeys that the database shows; when it shows none, nothing is looked up."""
+def standing_journeys(target: "ClickHouseTarget", pseudonyms: "Pseudonyms") -> FindStanding:
+    """How to look up the journeys that the database shows; when it shows none, nothing is looked up.
+
+    A journey is given with the customer that its row names, who may have become another since.
+    """
     from sinks.clickhouse.client import connect
 
     client = connect(target)
@@ -175,12 +209,17 @@ def standing_journeys(target: "ClickHouseTarget") -> FindStanding:
         return nothing_stands
 
     def find(customers: Sequence[str]) -> Iterator[Standing]:
+        now = {pseudonyms.customers[customer] for customer in customers}
+        earlier = client.execute(
+            "SELECT name FROM renamed_customers WHERE customer IN %(customers)s", {"customers": tuple(now)}
+        )
         rows = client.execute(
-            "SELECT customer, journey_id, groupArray((source, id)) FROM interactions "
+            "SELECT customer, journey_id, groupArray((source, id)) FROM placed_interactions_raw FINAL "
             "WHERE customer IN %(customers)s AND journey_id IS NOT NULL GROUP BY customer, journey_id",
-            {"customers": tuple(customers)},
+            {"customers": (*now, *(name for (name,) in earlier))},
         )
         for customer, journey_id, members in rows:
+            pseudonyms.accept_stored(customer)
             yield Standing(customer, journey_id, frozenset(members))
 
     return find

@@ -31,6 +31,8 @@ class Advance(NamedTuple):
     """What was put on the timeline."""
     left: Sequence[Step] = ()
     """What left it in the end: dropped with a final journey, folded, or forgotten; in order."""
+    removed: Sequence[Identity] = ()
+    """What was taken off it, because it is somebody else's."""
 
 
 def advance_customer(

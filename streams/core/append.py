@@ -1,20 +1,40 @@
-"""The common case made cheap: arrivals in order, each later than all that is known of its customer.
+"""The common case made cheap: whatever comes is later than all that was known of its customer before the batch.
 
-They can only lengthen the last journey or begin others, so the sums are carried on instead of adding up the
-whole timeline, and the held steps are not even decoded. The result is that of `advance_customer`, to the
-byte (a law in tests/properties); whenever that is not plain to see, `append` declines.
+It can only lengthen the last journey or begin others, and time can only close journeys. So the sums are carried on
+instead of adding up the whole timeline, and the held steps are not even decoded. Among themselves the arrivals may come
+in any order, repeated and revised. The result is that of `advance_customer`, to the byte (laws in tests/properties);
+whenever that is not plain to see, `append` declines.
 """
 
-from collections.abc import Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 from schemas.interaction import Interaction, Micros
-from schemas.records import Journey, PlacedInteraction
+from schemas.records import Coordinates, Journey, PlacedInteraction
 from streams.core.advance import Advance
-from streams.core.journeys import add_up, lengthen
+from streams.core.journeys import add_up, journey_id_of
+from streams.core.marks import identity_mark, marks_of
 from streams.core.policy import JourneyPolicy
-from streams.core.retention import dormant_at
-from streams.core.state import CustomerState, encode_step, identity_mark
-from streams.core.timeline import step_of
+from streams.core.retention import dormant_at, retain
+from streams.core.state import CustomerState, pack_steps
+from streams.core.step import Identity, Step
+from streams.core.timeline import Timeline, coordinates_of, step_of
+
+
+class _Tail(NamedTuple):
+    """What arrivals add at the end of a timeline."""
+
+    steps: list[Step]
+    """In the timeline's order, as are their `marks`."""
+    marks: list[bytes]
+    placed: dict[bytes, Interaction]
+    """By mark, in the order in which they came."""
+    superseded: list[Coordinates]
+    begun: list[Identity]
+    """Interactions that began a journey after some arrival."""
+    shifted: bool
+    """Whether one came before another that was there already, so that `begun` need not begin anything now."""
 
 
 def append(
@@ -26,49 +46,223 @@ def append(
 ) -> Advance | None:
     """What `advance_customer(customer, before, arrivals, now, policy)` gives, or None: ask that one.
 
-    It declines a customer who is due, no arrivals, arrivals that are not each the newest or perhaps a
-    repetition, a timeline that is full or forgotten, a journey to be dropped, and a state made under another
-    policy.
+    It declines when an arrival is not later than what was known, is perhaps held already, moves another one in time, or
+    is more than the horizon behind one; and a timeline that is full, forgotten or due to be, made under another policy,
+    or partly folded while something of it is to be dropped.
     """
-    clock, journeys, newest, marks = now, list[Journey](), None, b""
-    held, floor, packed = 0, None, b""
-    carried: tuple[Journey, ...] = ()
-    if before is not None:
-        clock = max(before.clock, now)
-        if before.due is None or clock >= before.due or not before.journeys or before.basis != policy.basis:
+    if before is None:
+        if not arrivals:
             return None
-        journeys, newest, marks = list(before.journeys), before.newest, before.marks
-        held, floor, packed, carried = before.held, before.floor, before.packed, before.carried
-    for arrival in arrivals:
-        mark = identity_mark(arrival.source, arrival.id)
-        if (newest is not None and arrival.occurred_at <= newest) or mark in marks:
-            return None
-        newest = arrival.occurred_at
-        marks += mark
-    held += len(arrivals)
-    if newest is None or not arrivals or held > policy.max_interactions:
-        return None
-    gap = policy.gap
-    standing = len(journeys)
-    rows = []
-    for arrival in arrivals:
-        step = step_of(arrival)
-        packed += encode_step(step)
-        if journeys and step.occurred_at - journeys[-1].ended_at <= gap:
-            standing = min(standing, len(journeys) - 1)
-            journeys[-1] = lengthen(journeys[-1], step, clock, policy)
-        else:
-            journeys.append(add_up(customer, None, (step,), clock, policy))
-        rows.append(PlacedInteraction(arrival, journeys[-1].journey_id))
-    if journeys[0].ended_at < newest - policy.horizon - gap:
-        return None
-    for one in journeys:
-        if not one.closed:
-            due = one.ended_at + gap + 1
-            break
+        clock = now
+        known: tuple[Journey, ...] = ()
+        tail = _tail(arrivals, None, None, b"", policy)
     else:
-        due = dormant_at(newest, clock, policy)
+        known = before.journeys
+        due = before.due
+        if due is None or not known or before.basis != policy.basis:
+            return None
+        clock = before.clock if before.clock > now else now
+        if not arrivals:
+            return _close(customer, before, due, now, clock, policy)
+        after = before.newest
+        if before.floor is not None and before.floor > after:
+            after = before.floor
+        tail = _tail(arrivals, after, known[-1].ended_at, before.marks, policy)
+    if tail is None:
+        return None
+    steps = tail.steps
+    gap = policy.gap
+    newest = steps[-1].occurred_at
+    continued = known[-1] if known and steps[0].occurred_at - known[-1].ended_at <= gap else None
+    journeys, emitted = _as_of(customer, known if continued is None else known[:-1], clock, policy)
+    grown = _grow(customer, continued, steps, clock, policy)
+    journeys += grown
+    emitted += grown
+    state: CustomerState
+    left: Sequence[Step] = ()
+    next_due = _next_due(journeys, newest, clock, policy)
+    if before is None:
+        if len(steps) > policy.max_interactions or _drops(journeys, newest, policy):
+            return None
+        state = CustomerState(
+            next_due, newest, clock, None, policy.basis, tuple(journeys),
+            len(steps), pack_steps(steps), (), b"".join(tail.marks),
+        )  # fmt: skip
+    elif before.held + len(steps) > policy.max_interactions:
+        return None
+    elif not _drops(journeys, newest, policy):
+        state = CustomerState(
+            next_due, newest, clock, before.floor, policy.basis, tuple(journeys),
+            before.held + len(steps), before.packed + pack_steps(steps),
+            before.carried, before.marks + b"".join(tail.marks),
+        )  # fmt: skip
+    elif before.carried:
+        return None
+    else:
+        whole = [*before.steps(), *steps]
+        kept = retain(
+            Timeline(customer, whole),
+            journeys,
+            newest=newest,
+            floor=before.floor,
+            sealed=0,
+            now=clock,
+            policy=policy,
+        )
+        left = tuple(whole[: len(whole) - len(kept.steps)])
+        state = CustomerState(
+            next_due, newest, clock, kept.floor, policy.basis, tuple(kept.journeys),
+            len(kept.steps), pack_steps(kept.steps), (), marks_of(kept.steps),
+        )  # fmt: skip
+    retracted: Sequence[str] = _passed(customer, tail.begun, journeys) if tail.shifted else ()
+    placed = tuple(tail.placed.values())
+    rows = _rows(placed, grown)
+    return Advance(rows, emitted, retracted, tail.superseded, state, 0, 0, placed, left)
+
+
+def _tail(
+    arrivals: Sequence[Interaction],
+    after: Micros | None,
+    ended: Micros | None,
+    marks: bytes,
+    policy: JourneyPolicy,
+) -> _Tail | None:
+    """Put arrivals, in the order of the log, behind a timeline of which nothing is later than `after`.
+
+    Its last journey ended at `ended`, `marks` are those of its steps.
+    """
+    gap, horizon = policy.gap, policy.horizon
+    steps: list[Step] = []
+    fresh: list[bytes] = []
+    placed: dict[bytes, Interaction] = {}
+    superseded: list[Coordinates] = []
+    begun: list[Identity] = []
+    shifted = False
+    newest: Micros | None = None
+    for arrival in arrivals:
+        occurred_at = arrival.occurred_at
+        if after is not None and occurred_at <= after:
+            return None
+        mark = identity_mark(arrival.source, arrival.id)
+        if mark in marks:
+            return None
+        if mark in placed:
+            index = fresh.index(mark)
+            twin = steps[index]
+            if twin.id != arrival.id or twin.source != arrival.source:
+                return None
+            if newest is not None and twin.occurred_at < newest - horizon - gap:
+                return None
+            stored = placed[mark]
+            if arrival.revision > twin.revision:
+                if occurred_at != twin.occurred_at:
+                    return None
+                superseded.append(coordinates_of(stored))
+                steps[index] = step_of(arrival)
+                placed[mark] = arrival
+            elif coordinates_of(arrival) != coordinates_of(stored):
+                superseded.append(coordinates_of(arrival))
+            continue
+        if newest is None or occurred_at > newest:
+            newest = occurred_at
+            index = len(steps)
+            steps.append(step_of(arrival))
+            fresh.append(mark)
+        else:
+            if occurred_at < newest - horizon:
+                return None
+            index = bisect_left(steps, (occurred_at, arrival.source, arrival.id), key=_position)
+            shifted = shifted or index < len(steps)
+            steps.insert(index, step_of(arrival))
+            fresh.insert(index, mark)
+        previous = steps[index - 1].occurred_at if index else ended
+        if previous is None or occurred_at - previous > gap:
+            begun.append((arrival.source, arrival.id))
+        placed[mark] = arrival
+    return _Tail(steps, fresh, placed, superseded, begun, shifted)
+
+
+def _as_of(
+    customer: str, known: Sequence[Journey], clock: Micros, policy: JourneyPolicy
+) -> tuple[list[Journey], list[Journey]]:
+    """The journeys as they stand at `clock` with nothing added, and those that have closed since."""
+    journeys: list[Journey] = []
+    closed: list[Journey] = []
+    for journey in known:
+        if not journey.closed and clock - journey.ended_at > policy.gap:
+            ended = add_up(customer, journey, (), clock, policy)
+            closed.append(ended)
+            journeys.append(ended)
+        else:
+            journeys.append(journey)
+    return journeys, closed
+
+
+def _grow(
+    customer: str, continued: Journey | None, steps: Sequence[Step], clock: Micros, policy: JourneyPolicy
+) -> list[Journey]:
+    """The journeys that steps are in; the first ones lengthen `continued`."""
+    grown: list[Journey] = []
+    start = 0
+    ended = steps[0].occurred_at
+    for index, step in enumerate(steps):
+        if step.occurred_at - ended > policy.gap:
+            grown.append(add_up(customer, continued, steps[start:index], clock, policy))
+            continued = None
+            start = index
+        ended = step.occurred_at
+    grown.append(add_up(customer, continued, steps[start:] if start else steps, clock, policy))
+    return grown
+
+
+def _close(
+    customer: str, before: CustomerState, due: Micros, now: Micros, clock: Micros, policy: JourneyPolicy
+) -> Advance | None:
+    """Nothing came, and time has closed journeys."""
+    newest = before.newest
+    if now < due or clock >= dormant_at(newest, before.clock, policy):
+        return None
+    journeys, closed = _as_of(customer, before.journeys, clock, policy)
+    if _drops(journeys, newest, policy):
+        return None
     state = CustomerState(
-        due, newest, clock, floor, policy.basis, tuple(journeys), held, packed, carried, marks
-    )
-    return Advance(rows, journeys[standing:], (), (), state, placed=tuple(arrivals))
+        _next_due(journeys, newest, clock, policy), newest, clock, before.floor, policy.basis, tuple(journeys),
+        before.held, before.packed, before.carried, before.marks,
+    )  # fmt: skip
+    return Advance((), closed, (), (), state)
+
+
+def _drops(journeys: Sequence[Journey], newest: Micros, policy: JourneyPolicy) -> bool:
+    """Whether `retain` would drop something."""
+    first = journeys[0]
+    return first.closed and first.ended_at < newest - policy.horizon - policy.gap
+
+
+def _next_due(journeys: Iterable[Journey], newest: Micros, clock: Micros, policy: JourneyPolicy) -> Micros:
+    """When the first open journey closes; without one, when the customer is forgotten."""
+    for journey in journeys:
+        if not journey.closed:
+            return journey.ended_at + policy.gap + 1
+    return dormant_at(newest, clock, policy)
+
+
+def _passed(customer: str, begun: Iterable[Identity], journeys: Iterable[Journey]) -> list[str]:
+    """Ids of journeys that only stood between two arrivals: a run that ended there emitted them."""
+    passed = {journey_id_of(customer, identity[0], identity[1]) for identity in begun}
+    return sorted(passed - {journey.journey_id for journey in journeys})
+
+
+def _rows(placed: Iterable[Interaction], grown: Sequence[Journey]) -> list[PlacedInteraction]:
+    """The rows of arrivals, each with its journey."""
+    if len(grown) == 1:
+        journey_id = grown[0].journey_id
+        return [PlacedInteraction(arrival, journey_id) for arrival in placed]
+    starts = [journey.started_at for journey in grown]
+    return [
+        PlacedInteraction(arrival, grown[bisect_right(starts, arrival.occurred_at) - 1].journey_id)
+        for arrival in placed
+    ]
+
+
+def _position(step: Step) -> tuple[Micros, str, str]:
+    return step.occurred_at, step.source, step.id

@@ -2,7 +2,7 @@
 says so.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -13,8 +13,10 @@ from schemas.records import Coordinates, Journey, PlacedInteraction
 from streams.core.advance import Advance, advance_customer
 from streams.core.anonymous import ANONYMOUS_KEY, advance_anonymous
 from streams.core.append import append
-from streams.core.detection.customer import Detection, Told, decode_remembered, encode_remembered, watch
+from streams.core.detection.customer import Detection, Told, watch
 from streams.core.detection.draft import earliest
+from streams.core.detection.remembered import NOTHING_REMEMBERED, decode_remembered, encode_remembered
+from streams.core.identification.handover import Handover, advance_in
 from streams.core.policy import JourneyPolicy
 from streams.core.state import CustomerState, decode_state, encode_state
 
@@ -40,6 +42,8 @@ class BatchResult(NamedTuple):
     """What has become of findings, in the order in which it is to be told."""
     lights: Sequence[Light] = ()
     """The lights that are to be written anew."""
+    marks: Mapping[bytes, bytes] = {}
+    """By customer's key, the marks (`CustomerState.marks`) of what it holds now and did not before."""
 
 
 def advance_batch(
@@ -49,10 +53,12 @@ def advance_batch(
     now: Micros,
     policy: JourneyPolicy,
     detection: Detection | None = None,
+    handover: Handover | None = None,
 ) -> BatchResult:
     """Apply interactions in the order of the log and evaluate their customers, and the `due` ones, at `now`.
 
     With `detection` their rules too; without it no findings are made, and what states remember of them is lost.
+    With `handover` its customers too: what leaves them goes before anything arrives.
 
     `lookup` gives a key's state as last written, None if there is none; keys are `routing_key`s. Each
     customer is decoded, evaluated and encoded once. Repeating a batch, or cutting the log elsewhere, ends in
@@ -67,32 +73,45 @@ def advance_batch(
             arrivals[key] = [interaction]
     for key in due:
         arrivals.setdefault(key, [])
+    if handover is not None:
+        for key in (*handover.departures, *handover.rewrites):
+            arrivals.setdefault(key, [])
     placed: list[PlacedInteraction] = []
     journeys: list[Journey] = []
     retracted: list[tuple[str, str]] = []
-    superseded: list[Coordinates] = []
+    superseded: list[Coordinates] = list(handover.superseded) if handover is not None else []
     states: dict[bytes, bytes | None] = {}
     next_due: dict[bytes, Micros | None] = {}
     dropped = beyond = 0
     changes: list[FindingChange] = []
     lights: list[Light] = []
+    marks: dict[bytes, bytes] = {}
     for key, arrived in arrivals.items():
         stored = lookup(key)
         before = decode_state(stored) if stored is not None else None
         if key.startswith(ANONYMOUS_KEY):
-            advance = advance_anonymous(before, arrived, now, policy)
+            if handover is not None and handover.touches(key):
+                advance = advance_in(handover, key, before, arrived, now, policy)
+            else:
+                advance = advance_anonymous(before, arrived, now, policy)
         else:
             customer = key.decode()
-            advance = append(customer, before, arrived, now, policy) or advance_customer(
-                customer, before, arrived, now, policy
-            )
+            if handover is not None and handover.touches(key):
+                advance = advance_in(handover, key, before, arrived, now, policy)
+            else:
+                advance = append(customer, before, arrived, now, policy) or advance_customer(
+                    customer, before, arrived, now, policy
+                )
             journeys.extend(advance.journeys)
             if advance.retracted:
                 retracted.extend([(customer, journey_id) for journey_id in advance.retracted])
             dropped += advance.folded
             beyond += advance.beyond
-            if detection is not None and advance.state is not None:
-                advance, told = _watched(customer, before, advance, now, detection)
+            if detection is not None and (advance.state is not None or advance.removed):
+                if advance.state is None:
+                    advance, told = _emptied(customer, before, advance, now, detection)
+                else:
+                    advance, told = _watched(customer, before, advance, now, detection)
                 if told is not None:
                     changes.extend(told.changes)
                     if told.light is not None:
@@ -101,11 +120,41 @@ def advance_batch(
         superseded.extend(advance.superseded)
         state = advance.state
         if state is not before:
-            states[key] = encode_state(state) if state is not None else None
+            if state is not None:
+                states[key] = encode_state(state)
+                marks[key] = _gained(before, state)
+            else:
+                states[key] = None
         next_due[key] = state.due if state is not None else None
     return BatchResult(
-        placed, journeys, retracted, superseded, states, next_due, beyond, dropped, changes, lights
+        placed, journeys, retracted, superseded, states, next_due, beyond, dropped, changes, lights, marks
     )
+
+
+def _gained(before: CustomerState | None, after: CustomerState) -> bytes:
+    """The marks that came: mostly behind those that were held."""
+    if before is None:
+        return after.marks
+    held, marks = before.marks, after.marks
+    if marks.startswith(held):
+        return marks[len(held) :]
+    known = {held[at : at + 4] for at in range(0, len(held), 4)}
+    return b"".join([mark for at in range(0, len(marks), 4) if (mark := marks[at : at + 4]) not in known])
+
+
+def _emptied(
+    customer: str, before: CustomerState | None, advance: Advance, now: Micros, detection: Detection
+) -> tuple[Advance, Told | None]:
+    """The advance of a customer of whom nothing is left, with its findings withdrawn and its light out.
+
+    A stub remembers how many changes were told of each finding: should the interactions come back, the numbers go on.
+    It stands before all time, so that it keeps nothing from coming.
+    """
+    clock = now if before is None else max(now, before.clock)
+    stub = CustomerState(None, 0, clock, None, before.basis if before is not None else 0)
+    watched, told = _watched(customer, before, advance._replace(state=stub), now, detection)
+    remembered = told.remembered if told is not None else NOTHING_REMEMBERED
+    return (watched if remembered.sequences else watched._replace(state=None)), told
 
 
 def _watched(
@@ -123,12 +172,12 @@ def _watched(
         unchanged
         and not advance.placed
         and (remembered.due is None or now < remembered.due)
-        and remembered.rules_version == detection.rules.version
+        and remembered.version == detection.version
     ):
         return advance, None
     # A state that no rules have looked at yet says when its journeys are due in `due` itself.
     journeys_due = state.journeys_due if unchanged and state.detection else state.due
-    told = watch(customer, remembered, state, advance.left, advance.placed, now, detection)
+    told = watch(customer, remembered, state, advance.left, advance.placed, now, detection, advance.removed)
     state = msgspec.structs.replace(
         state,
         due=earliest(journeys_due, told.remembered.due),

@@ -49,14 +49,12 @@ def subjects_of(interaction: Interaction) -> tuple[str, ...]:
     """What it is about: `case:ID`, `order:ID`, `reason:a.b`, `thread:ID`, in this order; empty when
     unknown.
     """
-    case, order, reason, thread = (
-        interaction.case_id,
-        interaction.order_id,
-        interaction.reason,
-        interaction.thread_id,
-    )
-    if case is order is reason is thread is None:
-        return ()
+    case = interaction.case_id
+    order = interaction.order_id
+    reason = interaction.reason
+    thread = interaction.thread_id
+    if case is order is thread is None:
+        return () if reason is None else ("reason:" + reason,)
     subjects = []
     if case is not None:
         subjects.append("case:" + case)

@@ -20,7 +20,6 @@ __all__ = [
     "is_contact",
     "journey_id_of",
     "known_outcome",
-    "lengthen",
     "subjects_of",
 ]
 
@@ -101,9 +100,10 @@ def add_up(
         journey_id = journey_id_of(customer, first.source, first.id)
         started_at = first.occurred_at
         ended_at = started_at
-        contacts = carried = 0
+        contacts = interactions = 0
         path: list[Channel] = []
-        subjects: set[str] | None = None
+        channels: list[Channel] = []
+        subjects: tuple[str, ...] = ()
         waited: float | None = None
         effort: float | None = None
         transfers: int | None = None
@@ -113,16 +113,21 @@ def add_up(
         started_at = earlier.started_at
         ended_at = earlier.ended_at
         contacts = earlier.contacts
-        carried = earlier.interactions
+        interactions = earlier.interactions
         path = list(earlier.path)
-        subjects = set(earlier.subjects)
+        channels = list(earlier.channels)
+        subjects = earlier.subjects
         waited = earlier.wait_seconds
         effort = earlier.effort_seconds
         transfers = earlier.transfers
         outcome = 0 if earlier.resolved is None else (RESOLVED if earlier.resolved else NOT_RESOLVED)
+    named: set[str] | None = None
     for step in steps:
         traits = step.traits
-        path.append(CHANNELS[traits & CHANNEL_BITS])
+        channel = CHANNELS[traits & CHANNEL_BITS]
+        path.append(channel)
+        if channel not in channels:
+            channels.append(channel)
         if traits > CHANNEL_BITS:
             if traits & CONTACT:
                 contacts += 1
@@ -139,17 +144,20 @@ def add_up(
             transfers = count if transfers is None else transfers + count
         about = step.subjects
         if about:
-            if subjects is None:
-                subjects = set(about)
+            if named is None:
+                named = set(about)
             else:
-                subjects.update(about)
+                named.update(about)
     if steps:
         ended_at = steps[-1].occurred_at
+        interactions += len(steps)
+    if named is not None:
+        named.update(subjects)
+        if len(named) > len(subjects):
+            subjects = tuple(sorted(named))
     resolved = None
     if outcome:
         resolved = outcome & RESOLVED != 0
-    interactions = carried + len(steps)
-    channels = dict.fromkeys(path if earlier is None else (*earlier.channels, *path))
     if len(path) > policy.max_interactions:
         del path[: -policy.max_interactions]
     return Journey(
@@ -162,59 +170,6 @@ def add_up(
         contacts,
         tuple(path),
         tuple(channels),
-        tuple(sorted(subjects)) if subjects else (),
-        waited,
-        transfers,
-        effort,
-        resolved,
-        None if resolved is None else resolved and contacts == 1,
-        interactions - len(path),
-    )
-
-
-def lengthen(journey: Journey, step: Step, now: Micros, policy: JourneyPolicy) -> Journey:
-    """`add_up(journey.customer, journey, (step,), now, policy)`, for one later step and therefore cheap."""
-    ended_at = step.occurred_at
-    traits = step.traits
-    channel = CHANNELS[traits & CHANNEL_BITS]
-    path = (*journey.path, channel)
-    if len(path) > policy.max_interactions:
-        path = path[1:]
-    channels = journey.channels
-    if channel not in channels:
-        channels = (*channels, channel)
-    subjects = journey.subjects
-    for subject in step.subjects:
-        if subject not in subjects:
-            subjects = tuple(sorted({*subjects, *step.subjects}))
-            break
-    waited = journey.wait_seconds
-    effort = journey.effort_seconds
-    if step.effort_seconds is not None:
-        effort = step.effort_seconds if effort is None else effort + step.effort_seconds
-        if step.wait_seconds is not None:
-            waited = step.wait_seconds if waited is None else waited + step.wait_seconds
-    transfers = journey.transfers
-    if step.transfers is not None:
-        transfers = step.transfers if transfers is None else transfers + step.transfers
-    contacts = journey.contacts
-    resolved = journey.resolved
-    if traits > CHANNEL_BITS:
-        if traits & CONTACT:
-            contacts += 1
-        if traits > CONTACT | CHANNEL_BITS:
-            resolved = traits & RESOLVED != 0
-    interactions = journey.interactions + 1
-    return Journey(
-        journey.journey_id,
-        journey.customer,
-        journey.started_at,
-        ended_at,
-        now - ended_at > policy.gap,
-        interactions,
-        contacts,
-        path,
-        channels,
         subjects,
         waited,
         transfers,

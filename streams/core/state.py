@@ -6,13 +6,25 @@ Fields have a position: a new one is appended at the end, with a default, and ol
 """
 
 from collections.abc import Iterable
-from zlib import crc32
+from typing import Final
 
 import msgspec
 
 from schemas.interaction import Micros
 from schemas.records import Journey
-from streams.core.timeline import Step
+from streams.core.marks import identity_mark, marks_of
+from streams.core.step import Step
+
+__all__ = [
+    "CustomerState",
+    "decode_state",
+    "encode_state",
+    "identity_mark",
+    "marks_of",
+    "next_due",
+    "pack_steps",
+    "unpack_steps",
+]
 
 
 class CustomerState(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -56,18 +68,20 @@ class _Due(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 _encoder = msgspec.msgpack.Encoder()
+_buffer: Final = bytearray()
 _decoder = msgspec.msgpack.Decoder(CustomerState)
 _steps_decoder = msgspec.msgpack.Decoder(list[Step])
 _due_decoder = msgspec.msgpack.Decoder(_Due)
 
 
 def encode_state(state: CustomerState) -> bytes:
-    """Encode for the table and its changelog.
+    """Encode for the table and its changelog. Not for several threads at once: they would share the buffer.
 
-    The copy is for memory: what the encoder gives was cut from a larger buffer, and a table of such bytes has a hole of
-    a kilobyte behind each.
+    The copy is for memory: what the encoder gives by itself was cut from a larger buffer, and a table of such bytes has
+    a hole of a kilobyte behind each.
     """
-    return bytes(memoryview(_encoder.encode(state)))
+    _encoder.encode_into(state, _buffer)
+    return bytes(_buffer)
 
 
 def decode_state(value: bytes) -> CustomerState:
@@ -80,11 +94,6 @@ def next_due(state: bytes) -> Micros | None:
     return _due_decoder.decode(state).due
 
 
-def encode_step(step: Step) -> bytes:
-    """One step, as `CustomerState.packed` has it."""
-    return _encoder.encode(step)
-
-
 def pack_steps(steps: Iterable[Step]) -> bytes:
     """Steps one behind the other, as `CustomerState.packed` has them."""
     return b"".join(map(_encoder.encode, steps))
@@ -93,13 +102,3 @@ def pack_steps(steps: Iterable[Step]) -> bytes:
 def unpack_steps(held: int, packed: bytes) -> list[Step]:
     """The inverse of `pack_steps`; `held` is their number."""
     return _steps_decoder.decode(b"\xdd" + held.to_bytes(4, "big") + packed)
-
-
-def identity_mark(source: str, id: str) -> bytes:  # noqa: A002 - the contract's own word
-    """Four bytes of `(source, id)`; others may share them, so that a match has to be looked into."""
-    return crc32(f"{source}\x1f{id}".encode()).to_bytes(4, "big")
-
-
-def marks_of(steps: Iterable[Step]) -> bytes:
-    """The marks of steps, as `CustomerState.marks` has them."""
-    return b"".join([identity_mark(step.source, step.id) for step in steps])

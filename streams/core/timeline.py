@@ -8,12 +8,24 @@ opened only when a row must be written anew.
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-import msgspec
-
-from schemas.interaction import Interaction, Micros, decode_interaction, encode_interaction
+from schemas.interaction import Interaction, encode_interaction
 from schemas.records import Coordinates, Journey
 from schemas.vocabulary import CHANNELS
 from streams.core.facets import effort_seconds, is_contact, known_outcome, subjects_of
+from streams.core.step import Identity, Step
+
+__all__ = [
+    "CHANNEL_BITS",
+    "CONTACT",
+    "NOT_RESOLVED",
+    "RESOLVED",
+    "Identity",
+    "Step",
+    "Timeline",
+    "coordinates_of",
+    "step_of",
+    "timeline_of",
+]
 
 CHANNEL_BITS: Final = 0b00011
 CONTACT: Final = 0b00100
@@ -21,44 +33,6 @@ RESOLVED: Final = 0b01000
 NOT_RESOLVED: Final = 0b10000
 
 _CHANNEL_INDEX: Final[dict[str, int]] = {channel: index for index, channel in enumerate(CHANNELS)}
-
-Identity = tuple[str, str]
-"""`(source, id)`: what an interaction is known by."""
-
-
-class Step(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """One interaction as `evaluate` sees it.
-
-    `traits` packs the channel's index in `CHANNELS` (two bits) and the flags `CONTACT`, `RESOLVED`,
-    `NOT_RESOLVED`.
-    `wait_seconds`, `effort_seconds` in seconds, None when unknown. `body` is
-    `encode_interaction(interaction)`.
-    """
-
-    occurred_at: Micros
-    source: str
-    id: str
-    revision: int
-    traits: int
-    wait_seconds: float | None
-    effort_seconds: float | None
-    transfers: int | None
-    subjects: tuple[str, ...]
-    body: bytes
-
-    @property
-    def identity(self) -> Identity:
-        """`(source, id)`."""
-        return self.source, self.id
-
-    @property
-    def position(self) -> tuple[Micros, str, str]:
-        """The place on the timeline; ties in time are broken by source and id, by code point."""
-        return self.occurred_at, self.source, self.id
-
-    def interaction(self) -> Interaction:
-        """The whole interaction."""
-        return decode_interaction(self.body)
 
 
 class Timeline(NamedTuple):

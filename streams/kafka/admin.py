@@ -7,13 +7,14 @@ and a shorter retention deletes data. Both are decisions of the operator.
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any, Final
 
 from kafka import KafkaAdminClient
 from kafka.admin import ConfigResource, ConfigResourceType
 from kafka.errors import KafkaError, TopicAlreadyExistsError
 
-from schemas.topics import ALL, Topic
+from schemas.topics import ALL, DEFAULT_HORIZON, Topic
 
 CONNECT_SECONDS: Final = 10.0
 
@@ -32,11 +33,13 @@ class TopicsNotCreated(Exception):
 
 @dataclass(frozen=True)
 class Layout:
-    """What every topic of a deployment has in common, besides its own configuration."""
+    """What the topics of a deployment have in common, besides their own configuration."""
 
     prefix: str
     partitions: int
+    """Of every topic that does not ask for one alone."""
     replication: int = 1
+    horizon: timedelta = DEFAULT_HORIZON
 
     def topics(self) -> dict[str, Topic]:
         """Every topic by its full name, in the order of `schemas.topics.ALL`."""
@@ -91,12 +94,13 @@ def compare(layout: Layout, found: Mapping[str, FoundTopic]) -> Survey:
             missing.append(name)
             continue
         existing.append(name)
-        if have.partitions != layout.partitions:
-            differences.append(Difference(name, "partitions", str(layout.partitions), str(have.partitions)))
+        partitions = topic.partitions(layout.partitions)
+        if have.partitions != partitions:
+            differences.append(Difference(name, "partitions", str(partitions), str(have.partitions)))
         if have.config is None:
             config_known = False
             continue
-        for key, value in topic.config().items():
+        for key, value in topic.config(layout.horizon).items():
             actual = have.config.get(key, "unset")
             if _normal(key, actual) != _normal(key, value):
                 differences.append(Difference(name, key, value, actual))
@@ -150,9 +154,9 @@ def create_missing(admin: KafkaAdminClient, layout: Layout) -> Survey:
 
 def _create(admin: KafkaAdminClient, name: str, topic: Topic, layout: Layout) -> bool:
     options = {
-        "num_partitions": layout.partitions,
+        "num_partitions": topic.partitions(layout.partitions),
         "replication_factor": layout.replication,
-        "configs": topic.config(),
+        "configs": topic.config(layout.horizon),
     }
     try:
         admin.create_topics({name: options}, timeout_ms=30_000)

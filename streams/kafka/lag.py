@@ -54,7 +54,7 @@ def group_lag(admin: KafkaAdminClient, group: str, topics: Iterable[str]) -> lis
 
 
 def read_topics(layout: Layout) -> tuple[str, ...]:
-    """The topics that the workers' group reads: the raw ones and the interactions."""
-    from schemas.topics import INTERACTIONS, RAW
+    """The topics that the workers' group reads: events, facts, and the interactions."""
+    from schemas.topics import INTERACTIONS, SOURCES
 
-    return tuple(topic.full_name(layout.prefix) for topic in (*RAW.values(), INTERACTIONS))
+    return tuple(topic.full_name(layout.prefix) for topic in (*SOURCES, INTERACTIONS))

@@ -1,21 +1,19 @@
-"""Publishing files of events, one JSON document a line, each validated before it is sent.
+"""Publishing files, one JSON document a line, each validated before it is sent.
 
-Lines travel byte for byte. A line that does not validate is rejected and named; the rest is published. For
-sending a simulation at a steady rate see `streams.kafka.event_publisher`.
+Lines travel byte for byte. A line that does not validate is rejected and named; the rest is published. Where a line
+goes is told by `streams.kafka.addressing`. For a simulation at a steady rate see `streams.kafka.event_publisher`.
 """
 
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, BinaryIO, Final, NamedTuple, get_args
+from typing import Any, BinaryIO, Final, NamedTuple
 
-import msgspec
 from kafka import KafkaProducer
 from kafka.errors import KafkaError, KafkaTimeoutError
 
-from schemas.codec import Decoder, Rejected
 from schemas.interaction import Micros
-from schemas.vocabulary import Channel
+from streams.kafka.addressing import Addressing, Line
 from streams.kafka.admin import PROTOCOL, broker_admin
 
 MOST_IN_FLIGHT: Final = 20_000
@@ -27,8 +25,6 @@ DELIVERY_SECONDS: Final = 30.0
 SILENCE_SECONDS: Final = 15.0
 """How long to wait for metadata, or for room in the client's buffer, before the broker counts as away."""
 
-_CHANNELS: Final[tuple[Channel, ...]] = get_args(Channel)
-
 
 class BrokerSilent(Exception):
     """The broker does not answer, so that going on is pointless. What was acknowledged before is there."""
@@ -36,14 +32,6 @@ class BrokerSilent(Exception):
 
 class TopicMissing(Exception):
     """A topic that lines should go to does not exist. The message names it."""
-
-
-class Line(NamedTuple):
-    """A line of a file without its line ending; `number` counts from 1."""
-
-    file: str
-    number: int
-    value: bytes
 
 
 class Rejection(NamedTuple):
@@ -95,36 +83,26 @@ def topics_on_broker(bootstrap: str) -> Collection[str]:
 
 
 class LinePublisher:
-    """Validates lines and publishes them to their channel's topic, with `acks=all`.
+    """Validates lines and publishes those that have an address, with `acks=all`.
 
-    `topic_of` names a channel's topic. `channel`, when given, is the only one accepted. With `allow_invalid`
-    lines that do not validate are sent as well, when their channel is known (from the line itself, or
-    `channel`): the pipeline then makes dead letters of them. `clock` tells now in microseconds since the epoch.
-    `on_rejected` is called for each line that is not published, in time, and not always in order.
-
-    Valid lines have their event's id as key, so that the revisions of one interaction stay in order.
+    `clock` tells now in microseconds since the epoch. `on_rejected` is called for each line that is not published, in
+    time, and not always in order.
     """
 
     def __init__(
         self,
         bootstrap: str,
-        topic_of: Callable[[Channel], str],
-        decoder: Decoder,
+        addressing: Addressing,
         *,
         clock: Callable[[], Micros],
-        channel: Channel | None = None,
-        allow_invalid: bool = False,
         on_rejected: Callable[[Rejection], None] = _ignore,
         silence: float = SILENCE_SECONDS,
         topics_on: Callable[[str], Collection[str]] = topics_on_broker,
         producer: Callable[..., Any] = KafkaProducer,
     ):
         self._bootstrap = bootstrap
-        self._topic_of = topic_of
-        self._decoder = decoder
+        self._addressing = addressing
         self._clock = clock
-        self._channel = channel
-        self._allow_invalid = allow_invalid
         self._on_rejected = on_rejected
         self._silence = silence
         self._topics_on = topics_on
@@ -138,7 +116,7 @@ class LinePublisher:
         Raises `BrokerUnreachable` when no broker answers, `TopicMissing` when a topic does not exist, and
         `BrokerSilent` when the broker goes away while lines are being sent.
         """
-        topics = self._existing_topics()
+        self._refuse_missing_topics()
         try:
             producer = self._make_producer(
                 bootstrap_servers=self._bootstrap.split(","),
@@ -156,7 +134,7 @@ class LinePublisher:
         try:
             for line in lines:
                 self._read += 1
-                self._publish_one(producer, topics, line)
+                self._publish_one(producer, line)
                 while len(self._in_flight) >= MOST_IN_FLIGHT:
                     self._settle(*self._in_flight.popleft())
             producer.flush(timeout=DELIVERY_SECONDS * 2)
@@ -169,34 +147,21 @@ class LinePublisher:
             producer.close(timeout=5)
         return PublishReport(self._read, self._published, self._rejected, self._undelivered)
 
-    def _existing_topics(self) -> dict[Channel, str]:
+    def _refuse_missing_topics(self) -> None:
         """Look before sending: asking for a missing topic could create it, with any number of partitions."""
-        channels: Sequence[Channel] = (self._channel,) if self._channel else _CHANNELS
-        topics = {channel: self._topic_of(channel) for channel in channels}
         existing = self._topics_on(self._bootstrap)
-        for topic in topics.values():
+        for topic in self._addressing.topics:
             if topic not in existing:
                 raise TopicMissing(f"the topic {topic} does not exist on {self._bootstrap}")
-        return topics
 
-    def _publish_one(self, producer: Any, topics: dict[Channel, str], line: Line) -> None:
-        decoded = self._decoder.decode(line.value, (), line.file, 0, line.number, None, self._clock())
-        key: bytes | None = None
-        if isinstance(decoded, Rejected):
-            reason = decoded.message
-            channel = (self._channel or _channel_named_in(line.value)) if self._allow_invalid else None
-            if self._allow_invalid and channel is None:
-                reason += " (and no channel can be read from it: name one with --channel)"
-        else:
-            key = decoded.id.encode()
-            channel = decoded.channel if self._channel in (None, decoded.channel) else None
-            reason = f"channel: the line is of {decoded.channel}, only {self._channel} was asked for"
-        if channel is None:
+    def _publish_one(self, producer: Any, line: Line) -> None:
+        address = self._addressing.address(line, self._clock())
+        if isinstance(address, str):
             self._rejected += 1
-            self._on_rejected(Rejection(line.file, line.number, reason))
+            self._on_rejected(Rejection(line.file, line.number, address))
             return
         try:
-            future = producer.send(topics[channel], value=line.value, key=key)
+            future = producer.send(address.topic, value=line.value, key=address.key)
         except KafkaTimeoutError:
             raise
         except KafkaError as error:
@@ -216,18 +181,3 @@ class LinePublisher:
         self._undelivered += 1
         reason = f"not delivered: {str(error) or type(error).__name__}"
         self._on_rejected(Rejection(line.file, line.number, reason))
-
-
-def _channel_named_in(value: bytes) -> Channel | None:
-    """The channel that a line claims, however wrong the rest of it is."""
-    try:
-        document = msgspec.json.decode(value)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return None
-    if not isinstance(document, dict):
-        return None
-    data = document.get("data")
-    claimed = data.get("channel") if isinstance(data, dict) else document.get("channel")
-    if claimed is None and "specversion" in document:
-        claimed = str(document.get("type")).split(".")[-2:][0]
-    return next((channel for channel in _CHANNELS if channel == claimed), None)

@@ -53,7 +53,8 @@ class Person:
         "new_phone_after",
         "office",
         "phones",
-        "recent_reasons",
+        "quiet_until",
+        "troubled_at",
     )
 
     def __init__(self, index: int, realm: str, rng: Random, *, identified: bool, relative: "Person | None"):
@@ -81,12 +82,19 @@ class Person:
             f"{realm.lower()}-{index:x}-{'abc'[n]}" for n in range(1 + int(rng.random() * 2.6))
         )
         self.office = _one(rng, OFFICES)
-        self.recent_reasons: tuple[str, ...] = ()
+        self.quiet_until: dict[str, Micros] = {}
+        """By reason, until when no other story may be about it."""
+        self.troubled_at: tuple[Micros, ...] = ()
+        """When the stories began in which something went wrong."""
 
     def phone_at(self, elapsed: float) -> str:
         """The number in use when `elapsed` (0..1) of the span has passed, in E.164."""
         changed = self.new_phone_after is not None and elapsed >= self.new_phone_after
         return self.phones[-1] if changed else self.phones[0]
+
+    def troubles_since(self, at: Micros) -> int:
+        """How many such stories began at that instant or later."""
+        return sum(began >= at for began in self.troubled_at)
 
     def facts(self) -> dict[str, object]:
         """The ground truth of this person's identifiers, for the truth file."""

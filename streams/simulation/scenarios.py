@@ -23,6 +23,19 @@ class Scenario(NamedTuple):
         """The name in the ground truth."""
         return self.tell.__name__
 
+    @property
+    def is_troubled(self) -> bool:
+        """Whether something goes wrong in it."""
+        return self.tell.__module__ == troubles.__name__
+
+    def may_follow(self, lately: int) -> bool:
+        """Whether it may be told of a customer who had so many troubles lately.
+
+        A fourth small trouble would be a thousand cuts, which nobody planted; who suffers those has no other troubles.
+        """
+        most = 0 if self.tell is troubles.suffers_a_thousand_cuts else troubles.THOUSAND - 2
+        return not self.is_troubled or lately <= most
+
 
 SCENARIOS: Final = (
     Scenario(smooth.buys_online, 14, "clicker"),
@@ -50,7 +63,7 @@ SCENARIOS: Final = (
     Scenario(troubles.complains_in_vain, 1.2, "writer"),
     Scenario(troubles.comes_back_with_it, 1.5, "caller"),
     Scenario(troubles.stays_unsolved, 1.2, "caller"),
-    Scenario(troubles.suffers_a_thousand_cuts, 0.3, None),
+    Scenario(troubles.suffers_a_thousand_cuts, 0.4, None),
 )
 
 _LIMITS: Final[dict[Habit, list[float]]] = {
@@ -61,7 +74,10 @@ _LIMITS: Final[dict[Habit, list[float]]] = {
 }
 
 
-def draw_scenario(habit: Habit, rng: Random) -> Scenario:
-    """One of the scenarios, as likely as it is for people of that habit."""
+def draw_scenario(habit: Habit, troubles_lately: int, rng: Random) -> Scenario:
+    """One of the scenarios that may follow, as likely as it is for people of that habit."""
     limits = _LIMITS[habit]
-    return SCENARIOS[min(bisect_right(limits, rng.random() * limits[-1]), len(SCENARIOS) - 1)]
+    while True:
+        drawn = SCENARIOS[min(bisect_right(limits, rng.random() * limits[-1]), len(SCENARIOS) - 1)]
+        if drawn.may_follow(troubles_lately):
+            return drawn

@@ -16,14 +16,17 @@ from typing import Final
 from schemas.interaction import DAY, SECOND, Micros
 from streams.simulation.mess import SimulatedEvent, deliver
 from streams.simulation.people import Person, populate, waking_start
-from streams.simulation.scenarios import draw_scenario
-from streams.simulation.story import Planted, Story
+from streams.simulation.scenarios import Scenario, draw_scenario
+from streams.simulation.story import Planted, Repetition, Story
 from streams.simulation.truth import State, Trouble, Truth
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _FIRST_STORY_WITHIN: Final = 12 * DAY
 _PILOT_CUSTOMERS: Final = 200
-_REMEMBERED_REASONS: Final = 6
+_MATTER_RESTS: Final = 8 * DAY
+"""A contact within seven days would be another one about the same matter."""
+_TROUBLES_ADD_UP: Final = 60 * DAY
+"""So long what went wrong is remembered: twice the span in which the rules count, since some shows only days later."""
 
 
 class Simulation:
@@ -138,11 +141,11 @@ class _Course:
 
     def live(self, person: Person, start: Micros) -> Story:
         """Tell one story: send what happens by the end of the span, and keep the truth of it."""
-        elapsed = (start - self._begin) / (self._until - self._begin)
-        story = Story(person, start, elapsed, self.rng, run=self._run, ids=self._ids)
-        scenario = draw_scenario(person.habit, self.rng)
-        scenario.tell(story)
-        person.recent_reasons = (*story.reasons, *person.recent_reasons)[:_REMEMBERED_REASONS]
+        scenario, story = self._told(person, start)
+        again = story.clock + (_MATTER_RESTS if story.is_settled else _TROUBLES_ADD_UP)
+        person.quiet_until |= dict.fromkeys(story.reasons, again)
+        if scenario.is_troubled:
+            person.troubled_at = (*person.troubled_at, start)
         self._truth.scenarios[scenario.name] += 1
         for step in story.steps:
             if step.at <= self._until:
@@ -152,6 +155,18 @@ class _Course:
             if (trouble := self._true(planted, scenario.name, person.crm_id)) is not None:
                 self._truth.troubles.append(trouble)
         return story
+
+    def _told(self, person: Person, start: Micros) -> tuple[Scenario, Story]:
+        """A story that is none of the person's others over again."""
+        elapsed = (start - self._begin) / (self._until - self._begin)
+        while True:
+            story = Story(person, start, elapsed, self.rng, run=self._run, ids=self._ids)
+            scenario = draw_scenario(person.habit, person.troubles_since(start - _TROUBLES_ADD_UP), self.rng)
+            try:
+                scenario.tell(story)
+            except Repetition:
+                continue
+            return scenario, story
 
     def _true(self, planted: Planted, scenario: str, customer: str) -> Trouble | None:
         """The planted trouble as it stands at the end of the span; None when it has not come true by then."""

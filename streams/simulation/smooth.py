@@ -7,7 +7,7 @@ promises are kept in time, an outcome is known only at the last contact, waits s
 from typing import Final
 
 from schemas.interaction import SECOND
-from streams.simulation.story import Story, Subject
+from streams.simulation.story import OFFERS, Story, Subject
 from streams.simulation.texts import Situation
 from streams.simulation.working_time import HOUR
 
@@ -181,7 +181,7 @@ def complains_and_is_heard(story: Story) -> None:
 def buys_on_the_phone(story: Story) -> None:
     """Agrees a price on the phone and is charged exactly that online."""
     story.until_awake()
-    bought = story.about("sales.offer", order=True, stage="order")
+    bought = story.about(*OFFERS, order=True, stage="order")
     ref = story.ref("P")
     price = story.money(story.price)
     story.call(

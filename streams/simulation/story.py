@@ -20,6 +20,9 @@ from streams.simulation.texts import Situation, letter, say
 from streams.simulation.working_time import HOUR, after_working_time, next_opening
 
 MINUTE: Final = 60 * SECOND
+OFFERS: Final = ("sales.offer", "sales.upgrade", "sales.accessory", "sales.bundle")
+"""What is sold on the phone."""
+
 Subject = dict[str, str]
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -31,6 +34,10 @@ _SOURCES: Final[dict[Channel, str]] = {
     "online": "web",
 }
 _BROWSERS: Final = ("Firefox", "Chrome", "Safari", "app/Android", "app/iOS")
+
+
+class Repetition(Exception):
+    """The story cannot be told to this customer now: everything that it may be about was the matter lately."""
 
 
 class Step:
@@ -131,10 +138,18 @@ class Story:
     def about(
         self, *reasons: str, case: bool = False, order: bool = False, stage: str | None = None
     ) -> Subject:
-        """A subject with one of the reasons, not one of this customer's last few where that can be helped."""
+        """A subject with one of the reasons: one that the customer has not come with lately.
+
+        Raises `Repetition` when there is none: what follows would be taken for the continuation of another story.
+        """
         subject: Subject = {}
         if reasons:
-            fresh = [reason for reason in reasons if reason not in self.person.recent_reasons] or reasons
+            quiet = self.person.quiet_until
+            fresh = [
+                one for one in reasons if one not in self.reasons and quiet.get(one, self.clock) <= self.clock
+            ]
+            if not fresh:
+                raise Repetition
             subject["reason"] = fresh[int(self.rng.random() * len(fresh))]
             self.reasons.append(subject["reason"])
         if case:
@@ -268,6 +283,11 @@ class Story:
         step.event["source"] = "tickets"
         step.event["customer"] = {"crm_id": self.person.crm_id}
         return step
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether all that went wrong was put right."""
+        return all(planted.withdrawn or planted.resolved_by is not None for planted in self.planted)
 
     # --- ground truth ------------------------------------------------------------------------------------
 

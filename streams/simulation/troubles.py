@@ -5,18 +5,28 @@ built so that nothing else becomes true by accident: contacts that are no repeti
 own, letters that are not the point are answered in time.
 """
 
-from schemas.interaction import DAY, SECOND
-from streams.simulation.story import Story
-from streams.simulation.working_time import HOUR, after_working_time
+from schemas.interaction import DAY, SECOND, Micros
+from streams.simulation.story import OFFERS, Story
+from streams.simulation.working_time import HOUR, after_working_time, next_opening
 
 _ANSWER_WITHIN = 8 * HOUR
 _SOLVE_WITHIN = 72 * HOUR
+
+THOUSAND = 4
+"""So many small troubles are a thousand cuts."""
+
+OVERCHARGES = ("billing.overcharge", "billing.double_charge", "billing.fee", "billing.refund")
+
+
+def _overdue_since(asked: Micros) -> Micros:
+    """When an answer is late. Eight hours that are full at closing time are still eight until the office opens."""
+    return next_opening(after_working_time(asked, _ANSWER_WITHIN))
 
 
 def is_overcharged(story: Story) -> None:
     """Agrees a price on the phone, is charged more online; complains, or just stays away."""
     story.until_awake()
-    bought = story.about("sales.offer", order=True, stage="order")
+    bought = story.about(*OFFERS, order=True, stage="order")
     ref = story.ref("P")
     more = story.price * (1.05 + 0.4 * story.rng.random())
     agreed = story.call(
@@ -39,10 +49,14 @@ def is_overcharged(story: Story) -> None:
         story.slots["amount"] = f"{more:.2f} €"
         story.pause(3, 30)
         story.until_awake()
-        matter = story.about("billing.overcharge", case=True)
-        story.call(matter, "unresolved", text=story.say("overcharged"), sentiment=story.draw(-0.7, -0.3))
+        matter = story.about(*OVERCHARGES, case=True)
+        call = story.call(
+            matter, "unresolved", text=story.say("overcharged"), sentiment=story.draw(-0.7, -0.3)
+        )
         story.work(2, 10)
-        story.reply(matter, story.ref("M"), None, "resolved", "sorry")
+        reply = story.reply(matter, story.ref("M"), None, "resolved", "sorry")
+        if reply.at > call.at + _SOLVE_WITHIN:  # a weekend lay between
+            story.plant("unresolved", call, since=call.at + _SOLVE_WITHIN, resolved_by=reply)
 
 
 def is_charged_by_mistake_and_corrected(story: Story) -> None:
@@ -87,18 +101,18 @@ def waits_for_an_answer(story: Story) -> None:
     matter = story.about("billing.invoice", "delivery.status", "contract.data", "tariff.change")
     thread = story.ref("M")
     letters = [story.write(matter, thread, "ask_bill")]
-    overdue = after_working_time(letters[0].at, _ANSWER_WITHIN)
+    overdue = _overdue_since(letters[0].at)
     if story.chance(0.5):
         story.clock = overdue
         story.pause(6, 40)
         letters.append(story.write(matter, thread, "nudge"))
     answer = None
     if story.chance(0.55):
-        story.clock = after_working_time(letters[-1].at, _ANSWER_WITHIN)
+        story.clock = _overdue_since(letters[-1].at)
         story.work(1, 12)
         answer = story.reply(matter, thread, letters[-1], "resolved", "sorry")
     for written in letters:
-        since = after_working_time(written.at, _ANSWER_WITHIN)
+        since = _overdue_since(written.at)
         story.plant("slow_answer", written, since=since, resolved_by=answer)
 
 
@@ -269,7 +283,7 @@ def complains_in_vain(story: Story) -> None:
         text=story.say("complaint"),
         complaint={"remedy_sought": story.say("remedy"), "stage": "received"},
     )
-    overdue = after_working_time(complaint.at, _ANSWER_WITHIN)
+    overdue = _overdue_since(complaint.at)
     answer = None
     if story.chance(0.5):
         story.clock = overdue
@@ -317,12 +331,15 @@ def stays_unsolved(story: Story) -> None:
 
 def suffers_a_thousand_cuts(story: Story) -> None:
     """Nothing grave, and too much of it: four small troubles within three weeks."""
-    before = len(story.planted)
     for cut in (waits_too_long, gives_up_waiting, fails_alone_then_calls, _meets_a_shrug):
         cut(story)
         story.pause(30, 90)
-    cuts = [planted.evidence[-1] for planted in story.planted[before:]]
-    story.plant("thousand_cuts", *cuts, needed=4)
+    # Giving up a second time is no small trouble any more.
+    small = {planted.kind: planted.evidence[0] for planted in reversed(story.planted)}
+    cuts = sorted(small.values(), key=lambda step: step.at)
+    story.plant("thousand_cuts", *cuts, needed=THOUSAND)
+    # Who has suffered that is not seen again for a while: what came next would count with it.
+    story.clock += 30 * DAY
 
 
 def _meets_a_shrug(story: Story) -> None:

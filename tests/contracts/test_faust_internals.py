@@ -27,7 +27,7 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from mode import Service
 
-from streams.app import build_app, faust_app
+from streams.app import build_app, build_knowledge, faust_app
 from streams.kafka.store import TimelineStore
 from streams.kafka.transport import FETCH_WAIT_MS, Consumer, Transport, _ConsumerThread
 from streams.settings import Settings
@@ -42,7 +42,8 @@ def parameters(function: Any) -> list[str]:
 
 @pytest.fixture
 async def app(tmp_path: Path) -> faust.App:
-    built = build_app(Settings(), "127.0.0.1:1", Sink(), Epochs(), tmp_path)
+    settings, bootstrap = Settings(), "127.0.0.1:1"
+    built = build_app(settings, bootstrap, Sink(), Epochs(), build_knowledge(settings, bootstrap), tmp_path)
     built.finalize()
     return built
 

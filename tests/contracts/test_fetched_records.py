@@ -1,15 +1,19 @@
-"""`streams.kafka.transport.Record` in the place of aiokafka's `ConsumerRecord`: an upgrade that changes how records are
-made fails here.
-"""
+"""`streams.kafka.fetched` against aiokafka's own way of taking records: an upgrade that changes it fails here."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
+import pytest
 from aiokafka import TopicPartition
-from aiokafka.consumer.fetcher import READ_UNCOMMITTED, FetchResult, PartitionRecords
+from aiokafka.consumer.fetcher import READ_COMMITTED, READ_UNCOMMITTED, Fetcher, FetchResult, PartitionRecords
+from aiokafka.errors import CorruptRecordException
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from aiokafka.record.memory_records import MemoryRecords
+from hypothesis import given
+from hypothesis import strategies as st
 
-from streams.kafka.transport import Record, _record
+from streams.kafka.fetched import FetchedResults, Record
 
 TP = TopicPartition("touchline.phone", 3)
 ATTRIBUTES = (
@@ -23,36 +27,147 @@ ATTRIBUTES = (
     "headers",
     "checksum",
 )
+CONTROL = 0b100000
+"""Bit of a batch's attributes: it marks the end of a transaction."""
 
 
-def fetched() -> PartitionRecords:
+@dataclass
+class Position:
+    """Where a partition is read, as aiokafka's subscription state keeps it."""
+
+    position: int
+    paused: bool = False
+
+    def consumed_to(self, position: int) -> None:
+        self.position = position
+
+
+class Assignment:
+    active = True
+
+    def __init__(self, position: int) -> None:
+        self.state = Position(position)
+
+    def state_value(self, _: TopicPartition) -> Position:
+        return self.state
+
+
+def batch(
+    base: int, offsets: Sequence[int], last: int, *, compression: int = 0, control: bool = False
+) -> bytes:
+    """A batch of the log that begins at `base` and ends at `last`, of which only `offsets` are left."""
     builder = DefaultRecordBatchBuilder(
-        2, 0, is_transactional=0, producer_id=-1, producer_epoch=-1, base_sequence=0, batch_size=10_000
+        2,
+        compression,
+        is_transactional=0,
+        producer_id=-1,
+        producer_epoch=-1,
+        base_sequence=0,
+        batch_size=10_000,
     )
-    builder.append(0, timestamp=1_700_000_000_000, key=b"k", value=b"v", headers=[("content-type", b"x")])
-    builder.append(1, timestamp=1_700_000_000_001, key=None, value=None, headers=[])
-    return PartitionRecords(
-        TP, MemoryRecords(bytes(builder.build())), [], 0, None, None, True, READ_UNCOMMITTED
+    for offset in offsets:
+        headers: list[tuple[str, bytes | None]] = [("content-type", b"x")] if offset % 3 else []
+        key, value = (None, b"v%d" % offset) if offset % 4 else (b"k", None)
+        builder.append(offset - base, 1_700_000_000_000 + offset, key, value, headers)
+    raw = builder.build()
+    raw[0:8] = base.to_bytes(8, "big")
+    raw[23:27] = (last - base).to_bytes(4, "big")
+    raw[22] |= CONTROL if control else 0
+    return _with_checksum(raw)
+
+
+def _with_checksum(raw: bytearray) -> bytes:
+    from aiokafka.record.util import calc_crc32c
+
+    raw[17:21] = calc_crc32c(bytes(raw[21:])).to_bytes(4, "big")
+    return bytes(raw)
+
+
+def result_of(raw: bytes, position: int, isolation: int = READ_UNCOMMITTED) -> FetchResult:
+    records = PartitionRecords(TP, MemoryRecords(raw), [], position, None, None, True, isolation)
+    return FetchResult(TP, assignment=Assignment(position), partition_records=records, backoff=0)
+
+
+def taken(result: FetchResult, portions: Sequence[int | None]) -> list[Any]:
+    """What a fetcher sees at each portion, until there is nothing left: the records and the position."""
+    seen: list[Any] = []
+    for portion in portions:
+        if not result.has_more():
+            break
+        records = result.getall(portion)
+        seen.append(
+            (
+                [[getattr(record, name) for name in ATTRIBUTES] for record in records],
+                result._assignment.state.position,
+            )
+        )
+    return seen
+
+
+def ours(result: FetchResult) -> FetchResult:
+    kept: FetchResult = FetchedResults([(TP, result)])[TP]
+    return kept
+
+
+LOG = b"".join(
+    (
+        batch(10, [10, 11, 12], 12),
+        batch(13, [], 13, control=True),
+        batch(14, [15, 17], 20),  # compacted: without its first record, and without its last ones
+        batch(21, [21, 22, 23, 24], 24, compression=1),
+        batch(25, [], 29),  # compacted to nothing
+        batch(30, [30], 30),
     )
+)
 
 
-def attributes(record: Any) -> list[Any]:
-    return [getattr(record, name) for name in ATTRIBUTES]
+@given(
+    st.integers(10, 31),
+    st.lists(st.one_of(st.none(), st.integers(1, 9)), min_size=1, max_size=14).map(
+        lambda some: [*some, None]
+    ),
+)
+def test_portions_and_positions_are_those_of_the_client(start: int, portions: list[int | None]) -> None:
+    assert taken(ours(result_of(LOG, start)), portions) == taken(result_of(LOG, start), portions)
 
 
-def test_records_made_our_way_are_those_that_the_client_makes() -> None:
-    theirs = list(fetched())
-    records = fetched()
-    records._consumer_record = _record
-    ours = list(records)
-    assert [type(record) for record in ours] == [Record, Record]
-    assert [attributes(record) for record in ours] == [attributes(record) for record in theirs]
-    assert records.next_fetch_offset == 2
+def test_records_are_structs_with_the_attributes_of_the_clients() -> None:
+    records = ours(result_of(LOG, 10)).getall()
+    assert {type(record) for record in records} == {Record}
+    assert [record.offset for record in records] == [10, 11, 12, 15, 17, 21, 22, 23, 24, 30]
 
 
-def test_a_fetch_result_tells_whether_it_has_records_and_holds_them_where_we_look() -> None:
-    records = fetched()
-    result = FetchResult(TP, assignment=None, partition_records=records, backoff=0)
-    assert result.has_more()
-    assert result._partition_records is records
-    assert not FetchResult(TP, assignment=None, partition_records=None, backoff=0).has_more()
+def test_a_corrupt_batch_is_never_passed_over() -> None:
+    good, bad = batch(0, [0, 1], 1), bytearray(batch(2, [2, 3], 3))
+    bad[-1] ^= 0xFF
+    raw = good + bytes(bad) + batch(4, [4], 4)
+    result = ours(result_of(raw, 0))
+    assert [record.offset for record in result.getall()] == [0, 1]
+    assert result._assignment.state.position == 2
+    assert not result.has_more(), "the rest is fetched again"
+    again = ours(result_of(bytes(bad) + batch(4, [4], 4), 2))
+    with pytest.raises(CorruptRecordException):
+        again.getall()
+    assert again._assignment.state.position == 2
+    assert not again.has_more()
+
+
+@pytest.mark.parametrize("moved", ["paused", "sought"])
+def test_nothing_is_taken_of_a_partition_that_was_paused_or_moved(moved: str) -> None:
+    result = ours(result_of(LOG, 10))
+    if moved == "paused":
+        result._assignment.state.paused = True
+    else:
+        result._assignment.state.position = 0
+    assert result.getall() == []
+    assert not result.has_more()
+
+
+def test_a_consumer_of_transactions_keeps_the_clients_way() -> None:
+    result = ours(result_of(LOG, 10, READ_COMMITTED))
+    assert "getall" not in vars(result)
+
+
+def test_the_fetcher_keeps_results_where_we_put_ours() -> None:
+    assert "_records" in Fetcher.__init__.__code__.co_names
+    assert FetchResult.getall.__code__.co_varnames[:2] == ("self", "max_records")

@@ -213,7 +213,7 @@ def test_an_example_of_the_baseline_that_no_longer_decodes_is_named(tmp_path: Pa
     event = json.loads(file.read_text(encoding="utf-8"))
     file.write_text(json.dumps(event | {"fax": 1}), encoding="utf-8")
     (reason,) = refusals(tmp_path)
-    assert reason.startswith(f"{file}: a valid event of the baseline is refused: fax: unknown field")
+    assert reason.startswith(f"{file}: a valid example of the baseline is refused: fax: unknown field")
 
 
 def test_a_removed_channel_and_a_missing_baseline_are_named(tmp_path: Path) -> None:
@@ -221,4 +221,22 @@ def test_a_removed_channel_and_a_missing_baseline_are_named(tmp_path: Path) -> N
     assert "no baseline" in line
     accept(tmp_path)
     (tmp_path / "phone.json").rename(tmp_path / "fax.json")
-    assert refusals(tmp_path) == ["fax: the channel was removed"]
+    assert refusals(tmp_path) == ["fax: the contract was removed"]
+
+
+def test_facts_are_a_contract_like_the_channels(tmp_path: Path) -> None:
+    accept(tmp_path)
+    file = tmp_path / "identity.json"
+    old = json.loads(file.read_text(encoding="utf-8"))
+    several = old["$defs"]["NamedIdentifiers"]["properties"]["phone"]["anyOf"][1]
+    several["maxItems"] += 1
+    several["items"]["maxLength"] += 1
+    file.write_text(json.dumps(old), encoding="utf-8")
+    assert refusals(tmp_path) == [
+        "identity: identifiers.phone: maxItems changed from 101 to 100",
+        "identity: identifiers.phone[]: maxLength changed from 321 to 320",
+    ]
+    example = tmp_path / "examples" / "identity" / "only_what_is_mandatory.json"
+    fact = json.loads(example.read_text(encoding="utf-8"))
+    example.write_text(json.dumps(fact | {"operation": "merge"}), encoding="utf-8")
+    assert any("a valid example of the baseline is refused" in line for line in refusals(tmp_path))

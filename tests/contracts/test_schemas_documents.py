@@ -14,6 +14,7 @@ from schemas.documents import (
     FOLDER,
     ROOT,
     asyncapi,
+    contracts,
     dead_letter_header_schema,
     drifted,
     event_schemas,
@@ -54,9 +55,9 @@ def test_check_exits_with_1_and_says_what_to_do(
     assert "python -m schemas.documents" in message
 
 
-@pytest.mark.parametrize("name", [*CHANNELS, "event"])
+@pytest.mark.parametrize("name", [*CHANNELS, "event", "identity"])
 def test_json_schemas_are_valid_and_closed(name: str) -> None:
-    schema = event_schemas()[name]
+    schema = {**event_schemas(), **contracts()}[name]
     jsonschema.Draft202012Validator.check_schema(schema)
     for model in _objects(schema):
         assert model["additionalProperties"] is False, model.get("title")
@@ -133,7 +134,7 @@ class TestAsyncApi:
         assert [channel["address"] for channel in channels.values()] == [t.full_name() for t in topics.ALL]
         for topic in topics.ALL:
             kafka = channels[topic.name]["bindings"]["kafka"]
-            assert kafka["partitions"] == topics.DEFAULT_PARTITIONS
+            assert kafka["partitions"] == (1 if topic.sole_partition else topics.DEFAULT_PARTITIONS)
             assert kafka["topicConfiguration"]["cleanup.policy"] == [topic.cleanup]
             retention = topic.config().get("retention.ms")
             assert kafka["topicConfiguration"].get("retention.ms") == (retention and int(retention))

@@ -18,7 +18,7 @@ EXAMPLES = Path(__file__).parents[2] / "schemas" / "examples"
 VALID = sorted(file for channel in CHANNELS for file in EXAMPLES.glob(f"{channel}/valid/*.json"))
 INVALID = sorted(file for channel in CHANNELS for file in EXAMPLES.glob(f"{channel}/invalid/*.json"))
 NOW = parse_timestamp("2026-06-01T00:00:00Z")
-DECODER = Decoder("BG", 0, lambda _: None)
+DECODER = Decoder("BG", 0, lambda *_: None)
 
 BEYOND_JSON_SCHEMA = {
     "phone/invalid/from_the_future.json",

@@ -13,6 +13,7 @@ import pytest
 from schemas.records import Coordinates, DeadLetter, Journey, PlacedInteraction, SinkBatch
 from sinks.clickhouse.errors import SinkUnavailable, classify
 from sinks.clickhouse.migrate import migrate
+from sinks.clickhouse.pseudonyms import CLEAR
 from sinks.clickhouse.writer import ClickHouseWriter
 from tests.builders import call, instant
 from tests.clickhouse_server import Database, EmbeddedClickHouse
@@ -65,7 +66,7 @@ def test_a_server_killed_under_writes_loses_nothing_and_shows_nothing_twice(
     control = Database(server.target())
     control.rows("CREATE TABLE plain (offset UInt64) ENGINE = MergeTree ORDER BY offset")
     chance = random.Random(7)
-    writer = ClickHouseWriter(server.target(timeout_seconds=20))
+    writer = ClickHouseWriter(server.target(timeout_seconds=20), CLEAR)
     done = 0
     progressed = threading.Condition()
     stop = threading.Event()

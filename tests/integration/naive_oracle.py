@@ -1,7 +1,8 @@
 """What the pipeline should have made of a set of events, worked out a second time, from the contract alone.
 
-Nothing of the product is used but the vocabulary of the events: JSON is read with the standard library, journeys are
-cut by sorting everything and looking at the gaps, and the ledger is counting. Slow and obvious on purpose.
+Nothing of the product is used but the vocabulary of the events, and its answer to who is whom when all links are known
+at once (tests/properties has the laws of that): JSON is read with the standard library, journeys are cut by sorting
+everything and looking at the gaps, and the ledger is counting. Slow and obvious on purpose.
 """
 
 import json
@@ -12,19 +13,16 @@ from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 from typing import Any
 
+from schemas.identifiers import Identifiers
+from streams.core.identification.index import IdentityIndex
 from streams.simulation.mess import SimulatedEvent
 
 GAP = timedelta(days=7)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MICROSECOND = timedelta(microseconds=1)
 
-IDENTIFIERS = {
-    "crm_id": "crm",
-    "contract": "contract",
-    "loyalty": "loyalty",
-    "phone": "phone",
-    "email": "email",
-    "device": "device",
-}
-"""Strongest first, with the prefix of the customer that it makes. The simulation writes all of them in normal form."""
+IDENTIFIERS = ("crm_id", "contract", "loyalty", "phone", "email", "device")
+"""The simulation writes all of them in normal form, but for the case of an address."""
 
 SECONDS = ("wait_seconds", "talk_seconds", "hold_seconds", "service_seconds", "duration_seconds")
 
@@ -60,6 +58,7 @@ class Oracle:
         events = list(events)
         self.dead = sorted(event.value for event in events if event.label == "dead")
         alive = [_read(event) for event in events if event.label != "dead"]
+        _name_customers(alive)
         newest: dict[tuple[str, str], Event] = {}
         for event in alive:
             identity = event["source"], event["id"]
@@ -114,12 +113,32 @@ def _read(event: SimulatedEvent) -> Event:
     return body
 
 
+def _name_customers(events: Iterable[Event]) -> None:
+    """Say whose each event is, once all that the events link is known: also what a later revision took back."""
+    identified = [(event, _identifiers(event)) for event in events]
+    learning = IdentityIndex()
+    links = [
+        link
+        for event, identifiers in identified
+        for link in learning.learn(
+            identifiers, (), (event["at"] - EPOCH) // MICROSECOND, event["source"], event["id"]
+        )
+    ]
+    index = IdentityIndex(records=links)
+    for event, identifiers in identified:
+        event["whose"] = index.customer_of(identifiers)
+
+
+def _identifiers(event: Event) -> Identifiers:
+    named = {kind: event["customer"].get(kind) for kind in IDENTIFIERS}
+    if named["email"] is not None:
+        named["email"] = named["email"].lower()
+    return Identifiers(**named)
+
+
 def _customer(event: Event) -> str | None:
-    for kind, prefix in IDENTIFIERS.items():
-        if kind in event["customer"]:
-            name = event["customer"][kind]
-            return f"{prefix}:{name.lower() if kind == 'email' else name}"
-    return None
+    whose: str | None = event["whose"]
+    return whose
 
 
 def _journeys(events: Iterable[Event]) -> Iterable[Sequence[Event]]:

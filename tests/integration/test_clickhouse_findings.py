@@ -14,6 +14,7 @@ from schemas.interaction import DAY, Micros
 from schemas.records import Fading, Journey, SinkBatch
 from sinks.clickhouse.errors import SinkRefused
 from sinks.clickhouse.finding_rows import ALERT_COLUMNS, FINDING_COLUMNS, HISTORY_COLUMNS, LIGHT_COLUMNS
+from sinks.clickhouse.pseudonyms import CLEAR
 from sinks.clickhouse.writer import ClickHouseWriter
 from streams.core.detection.light import DEFAULT_LIGHT, light_of
 from tests.builders import instant
@@ -40,7 +41,7 @@ PROMISED = {
 def writer(clickhouse: Database) -> Iterator[ClickHouseWriter]:
     for table in ("findings_raw", "findings_history_raw", "lights_raw", "alerts_raw"):
         clickhouse.rows(f"TRUNCATE TABLE {table}")
-    writer = ClickHouseWriter(clickhouse.target)
+    writer = ClickHouseWriter(clickhouse.target, CLEAR)
     yield writer
     writer.close_sync()
 
@@ -328,8 +329,8 @@ def test_a_light_fades_exactly_as_the_core_fades_it(
     told = {part.channel: (part.colour, Decimal(part.score) / 1000) for part in core.by_channel}
     assert parts == [value for channel in channels for value in told.get(channel, ("green", Decimal(0)))]
     said = {line.finding_id: line.points for line in core.contributions}
-    assert {name: points * 1000 for name, points in lines if points} == said
-    assert sum(points for _, points in lines) == score
+    assert {name: round(points * 1000) for name, points in lines if points} == said
+    assert sum(round(points * 1000) for _, points in lines) == score * 1000
 
 
 def test_a_weight_that_was_not_said_fades_right_to_a_thousandth_a_line(
@@ -451,3 +452,16 @@ def test_another_kind_or_version_is_another_alert_and_a_summary_has_no_customer(
 def test_rows_that_do_not_fit_are_refused(writer: ClickHouseWriter, batch: SinkBatch) -> None:
     with pytest.raises(SinkRefused):
         writer.write_sync(batch)
+
+
+def test_the_driver_reads_every_view_whole(writer: ClickHouseWriter, clickhouse: Database) -> None:
+    """It cannot read a Decimal inside of a tuple."""
+    found = finding(raised_at=now())
+    raised = FindingChange("raised", found, found.raised_at, "completed", None, 1)
+    light = lit(found, at=found.raised_at)
+    writer.write_sync(SinkBatch(version=1, findings=(raised,), lights=(light,), fading=FADING))
+    for view in PROMISED:
+        clickhouse.rows(f"SELECT * FROM {view}")
+    ((line,),) = clickhouse.row("SELECT contributions FROM lights")
+    assert line[0] == found.finding_id
+    assert line[6] == pytest.approx(3.0, abs=0.01)

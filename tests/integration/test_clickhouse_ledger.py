@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from schemas.records import Coordinates, DeadLetter, PlacedInteraction, SinkBatch
 from sinks.clickhouse.ledger import BUCKET
+from sinks.clickhouse.pseudonyms import CLEAR
 from sinks.clickhouse.writer import ClickHouseWriter
 from tests.builders import call
 from tests.clickhouse_server import Database
@@ -20,7 +21,7 @@ FATES = ("received", "stored", "superseded", "dead")
 
 @pytest.fixture
 def writer(clickhouse: Database) -> Iterator[ClickHouseWriter]:
-    writer = ClickHouseWriter(clickhouse.target)
+    writer = ClickHouseWriter(clickhouse.target, CLEAR)
     yield writer
     writer.close_sync()
 

@@ -7,6 +7,7 @@ import pytest
 from sinks.clickhouse import migrate as migrations
 from sinks.clickhouse.client import ClickHouseTarget
 from sinks.clickhouse.errors import SinkUnavailable
+from sinks.clickhouse.identity_rows import IDENTITY_COLUMNS, IDENTITY_HISTORY_COLUMNS, RENAMED_COLUMNS
 from sinks.clickhouse.ledger import LEDGER_COLUMNS
 from sinks.clickhouse.migrate import MigrationRefused, available, migrate, pending, render
 from sinks.clickhouse.rows import DEAD_LETTER_COLUMNS, INTERACTION_COLUMNS, JOURNEY_COLUMNS
@@ -21,6 +22,8 @@ PROMISED = {
     "journey_steps": "journey_id customer step source id channel type occurred_at",
     "dead_letters": "topic partition offset key value headers stage error message occurred_at",
     "ledger": "topic partition incarnation offset_from offset_to received stored superseded dead",
+    "identity": "customer kind identifier name shared since evidence",
+    "identity_history": "identifier change before after changed_at decided_by reason",
     "reconciliation": "topic partition incarnation received stored superseded dead missing surplus balanced",
 }
 ONE_LINE = "SETTINGS print_pretty_type_names = 0"
@@ -92,10 +95,13 @@ def test_a_server_that_is_not_there_is_unavailable() -> None:
 @pytest.mark.parametrize(
     ("table", "names", "not_written"),
     [
-        ("interactions_raw", INTERACTION_COLUMNS, {"is_deleted", "inserted_at", "row_version"}),
+        ("placed_interactions_raw", INTERACTION_COLUMNS, {"is_deleted", "inserted_at", "row_version"}),
         ("journeys_raw", JOURNEY_COLUMNS, {"inserted_at"}),
         ("dead_letters_raw", DEAD_LETTER_COLUMNS, {"inserted_at"}),
         ("ledger_raw", LEDGER_COLUMNS, {"received", "stored", "superseded", "dead"}),
+        ("identity_raw", IDENTITY_COLUMNS, {"inserted_at"}),
+        ("identity_history_raw", IDENTITY_HISTORY_COLUMNS, {"inserted_at"}),
+        ("renamed_customers_raw", RENAMED_COLUMNS, set()),
     ],
 )
 def test_the_mapping_names_every_column_of_its_table(
@@ -136,7 +142,7 @@ def test_no_table_drops_identical_blocks(clickhouse: Database) -> None:
         "SELECT name, create_table_query FROM system.tables "
         "WHERE database = currentDatabase() AND engine LIKE '%MergeTree'"
     )
-    assert len(tables) == 10
+    assert len(tables) == 14
     for name, create in tables:
         assert "non_replicated_deduplication_window = 0" in create, name
 

@@ -6,9 +6,19 @@ import pytest
 
 from schemas.alerts import AlertRow
 from schemas.findings import Contribution, Finding, FindingChange, Identity, Light
-from schemas.records import Coordinates, DeadLetter, Fading, Journey, PlacedInteraction, SinkBatch
+from schemas.records import (
+    Coordinates,
+    DeadLetter,
+    Fading,
+    IdentityChange,
+    IdentityRow,
+    Journey,
+    PlacedInteraction,
+    SinkBatch,
+)
 from schemas.vocabulary import INTERACTION_TYPES
 from sinks.clickhouse.dictionary import EXAMPLES
+from sinks.clickhouse.pseudonyms import CLEAR
 from sinks.clickhouse.writer import ClickHouseWriter
 from streams.core.facets import is_contact
 from tests.builders import call, instant, interaction, revised
@@ -17,7 +27,7 @@ from tests.clickhouse_server import Database
 
 @pytest.fixture
 def writer(clickhouse: Database) -> Iterator[ClickHouseWriter]:
-    writer = ClickHouseWriter(clickhouse.target)
+    writer = ClickHouseWriter(clickhouse.target, CLEAR)
     yield writer
     writer.close_sync()
 
@@ -61,7 +71,7 @@ def test_a_contact_is_what_the_core_calls_one(writer: ClickHouseWriter, clickhou
 
 def test_a_filter_never_shows_an_outdated_version(writer: ClickHouseWriter, clickhouse: Database) -> None:
     """Every interaction moves to another customer, journey and month; each version has its own part."""
-    clickhouse.rows("SYSTEM STOP MERGES interactions_raw")
+    clickhouse.rows("SYSTEM STOP MERGES placed_interactions_raw")
     try:
         start = instant("2026-01-01")
         before = [call(start + n, by=f"crm:{n % 50}", id=f"{n:06d}", at_offset=n) for n in range(30_000)]
@@ -69,13 +79,13 @@ def test_a_filter_never_shows_an_outdated_version(writer: ClickHouseWriter, clic
         for version, state in ((1, before), (2, after)):
             rows = tuple(PlacedInteraction(i, f"j{version}") for i in state)
             writer.write_sync(SinkBatch(version=version, interactions=rows))
-        assert clickhouse.row("SELECT uniqExact(_part) FROM interactions_raw") == (2,)
+        assert clickhouse.row("SELECT uniqExact(_part) FROM placed_interactions_raw") == (2,)
         for outdated in (
             "customer = 'crm:7'", "journey_id = 'j1'", "occurred_at < '2026-01-15'", "revision = 0"
         ):  # fmt: skip
             assert clickhouse.rows(f"SELECT id FROM interactions WHERE {outdated}") == [], outdated
         inexact = "SETTINGS use_skip_indexes_if_final = 1, use_skip_indexes_if_final_exact_mode = 0"
-        control = f"SELECT count() FROM interactions_raw FINAL WHERE customer = 'crm:7' {inexact}"
+        control = f"SELECT count() FROM placed_interactions_raw FINAL WHERE customer = 'crm:7' {inexact}"
         assert clickhouse.row(control) > (0,), "without the view's settings outdated versions would show"
         assert clickhouse.row("SELECT count() FROM interactions WHERE customer = 'crm:moved'") == (30_000,)
         assert clickhouse.row("SELECT max(step), count() FROM journey_steps WHERE journey_id = 'j2'") == (
@@ -83,7 +93,7 @@ def test_a_filter_never_shows_an_outdated_version(writer: ClickHouseWriter, clic
             30_000,
         )
     finally:
-        clickhouse.rows("SYSTEM START MERGES interactions_raw")
+        clickhouse.rows("SYSTEM START MERGES placed_interactions_raw")
 
 
 REACHES = {
@@ -139,6 +149,12 @@ def test_the_example_of_the_data_dictionary_runs(
             AlertRow("f1", "crm:ann", "overcharge", "severe", "raised", "", "suppressed", "no_route", 1, 1),
         ),
         fading=Fading(1, 2_250, 6_750),
+        identities=(IdentityRow("crm:ann", "crm:ann", False, it.occurred_at, ("crm/7",)),),
+        identity_changes=(
+            IdentityChange(
+                "contract:C", "contract:C", "crm:ann", "merge", it.occurred_at, "operator:bob", "Hers."
+            ),
+        ),
     )
     writer.write_sync(batch)
     assert len(clickhouse.rows(EXAMPLES[view][1])) == 1

@@ -11,6 +11,7 @@ from schemas.interaction import Interaction
 from schemas.records import Coordinates, DeadLetter, Journey, PlacedInteraction, SinkBatch
 from sinks.clickhouse.client import ClickHouseTarget
 from sinks.clickhouse.errors import SinkMisconfigured, SinkRefused, SinkUnavailable
+from sinks.clickhouse.pseudonyms import CLEAR
 from sinks.clickhouse.writer import ClickHouseWriter
 from tests.builders import call, instant, mail, page_view
 from tests.clickhouse_server import Database
@@ -20,7 +21,7 @@ ANN, BOB = "crm:ann", "crm:bob"
 
 @pytest.fixture
 def writer(clickhouse: Database) -> Iterator[ClickHouseWriter]:
-    writer = ClickHouseWriter(clickhouse.target)
+    writer = ClickHouseWriter(clickhouse.target, CLEAR)
     yield writer
     writer.close_sync()
 
@@ -201,7 +202,7 @@ def test_two_lives_of_a_topic_are_told_apart(writer: ClickHouseWriter, clickhous
 
 
 async def test_concurrent_batches_share_their_inserts(clickhouse: Database) -> None:
-    writer = ClickHouseWriter(clickhouse.target)
+    writer = ClickHouseWriter(clickhouse.target, CLEAR)
     try:
         await asyncio.gather(
             *[
@@ -219,7 +220,7 @@ async def test_concurrent_batches_share_their_inserts(clickhouse: Database) -> N
 
 async def test_a_row_that_is_refused_is_not_its_neighbours_fault(clickhouse: Database) -> None:
     """An empty id violates a CHECK of the table: no path may swallow that."""
-    writer = ClickHouseWriter(clickhouse.target)
+    writer = ClickHouseWriter(clickhouse.target, CLEAR)
     good = [SinkBatch(interactions=placed(call("2026-03-01T10:00Z", by=ANN, id=f"c{n}"))) for n in range(20)]
     nameless = msgspec.structs.replace(call("2026-03-01T10:00Z", by=ANN), id="")
     bad = SinkBatch(interactions=placed(nameless))
@@ -247,14 +248,14 @@ def test_rows_that_do_not_fit_are_refused(writer: ClickHouseWriter, batch: SinkB
 
 
 def test_a_database_without_tables_says_what_to_do(blank_clickhouse: Database) -> None:
-    writer = ClickHouseWriter(blank_clickhouse.target)
+    writer = ClickHouseWriter(blank_clickhouse.target, CLEAR)
     with pytest.raises(SinkMisconfigured, match="touchline migrate"):
         writer.write_sync(SinkBatch(journeys=(journey(),)))
     writer.close_sync()
 
 
 def test_nobody_listening_is_unavailable() -> None:
-    writer = ClickHouseWriter(ClickHouseTarget("127.0.0.1", 1, timeout_seconds=2))
+    writer = ClickHouseWriter(ClickHouseTarget("127.0.0.1", 1, timeout_seconds=2), CLEAR)
     with pytest.raises(SinkUnavailable) as raised:
         writer.write_sync(SinkBatch(journeys=(journey(),)))
     assert raised.value.retry_after > 0
@@ -268,7 +269,7 @@ def test_a_large_batch_of_every_channel_is_one_part(writer: ClickHouseWriter, cl
         for n in range(9_000)
     ]
     writer.write_sync(SinkBatch(version=1, interactions=placed(*many)))
-    assert clickhouse.row("SELECT count(), uniqExact(id), uniqExact(_part) FROM interactions_raw") == (
+    assert clickhouse.row("SELECT count(), uniqExact(id), uniqExact(_part) FROM placed_interactions_raw") == (
         9_000,
         9_000,
         1,

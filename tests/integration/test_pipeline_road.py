@@ -9,6 +9,7 @@ import pytest
 from confluent_kafka import Producer
 
 from schemas.interaction import CONTROL_KEY, decode_watermarks
+from schemas.topics import SOURCES
 from streams.simulation.mess import SimulatedEvent
 from tests.integration.naive_oracle import Oracle
 from tests.integration.pipeline_fixtures import (
@@ -93,18 +94,15 @@ def test_workers_share_the_partitions_evenly(road: Road) -> None:
     def reported() -> set[frozenset[str]]:
         reports = [record for record in road.records("interactions") if record.key == CONTROL_KEY]
         latest = max(record.timestamp for record in reports) - 3_000
-        return {
-            frozenset(decode_watermarks(record.value).marks)
-            for record in reports
-            if record.timestamp > latest
-        }
+        marks = (decode_watermarks(record.value).marks for record in reports if record.timestamp > latest)
+        return {frozenset(names) for names in marks if names}
 
-    share = 4 * PARTITIONS // len(road.workers)
+    share = len(SOURCES) * PARTITIONS // len(road.workers)
 
     def shared() -> bool:
         sets = reported()
         return [len(names) for names in sets] == [share] * len(road.workers) and (
-            len(frozenset.union(*sets)) == 4 * PARTITIONS
+            len(frozenset.union(*sets)) == len(SOURCES) * PARTITIONS
         )
 
     wait_until(shared, 15, lambda: [sorted(names) for names in reported()])

@@ -18,6 +18,7 @@ from schemas.topics import RAW
 from sinks.embedded.kafka.mock import MockBroker, create_topic
 from streams.commands.failures import CommandFailed
 from streams.commands.publish import publish
+from streams.kafka.addressing import EventAddressing
 from streams.kafka.admin import PROTOCOL
 from streams.kafka.event_publisher import EventPublisher
 from streams.kafka.publishing import BrokerSilent, LinePublisher, lines_of
@@ -176,8 +177,7 @@ def test_a_missing_topic_is_said_at_once_with_what_to_do(broker: MockBroker) -> 
 def test_a_broker_that_falls_silent_is_an_error_that_names_it() -> None:
     publisher = LinePublisher(
         "127.0.0.1:1",
-        lambda channel: RAW[channel].full_name(),
-        Decoder("BG", 0, lambda _: None),
+        EventAddressing(lambda channel: RAW[channel].full_name(), Decoder("BG", 0, lambda *_: None)),
         clock=lambda: time.time_ns() // 1_000,
         silence=0.3,
         topics_on=lambda _: {topic.full_name() for topic in RAW.values()},

@@ -23,6 +23,7 @@ from schemas.timestamps import parse_timestamp
 from schemas.topics import partition_of
 from sinks.clickhouse.client import ClickHouseTarget, connect
 from sinks.clickhouse.history import extent_of, histories
+from sinks.clickhouse.pseudonyms import CLEAR
 from sinks.clickhouse.writer import ClickHouseWriter
 from sinks.embedded.home import Home
 from sinks.embedded.supervisor import Supervisor
@@ -216,7 +217,7 @@ def comparable(one: Interaction) -> Interaction:
 
 
 def write(target: ClickHouseTarget, interactions: list[Interaction]) -> None:
-    writer = ClickHouseWriter(target)
+    writer = ClickHouseWriter(target, CLEAR)
     try:
         writer.write_sync(
             SinkBatch(

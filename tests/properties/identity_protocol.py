@@ -17,9 +17,10 @@ from schemas.records import Journey
 from schemas.topics import partition_of
 from streams.core.advance import Advance, advance_customer
 from streams.core.anonymous import advance_anonymous
-from streams.core.identification.departure import depart, followed_by, rewrite
+from streams.core.identification.handover import Handover, advance_in
 from streams.core.identification.index import IdentityIndex
-from streams.core.identification.moves import customer_of, is_outdated, is_overruled, moves
+from streams.core.identification.judgement import judge, judge_arrival
+from streams.core.identification.moves import customer_of
 from streams.core.identification.policy import IdentityPolicy
 from streams.core.policy import JourneyPolicy
 from streams.core.state import decode_state, encode_state
@@ -209,42 +210,38 @@ class World:
         canonical = worker.index.customer_of
         arrivals: dict[bytes, list[Interaction]] = {}
         refused: dict[bytes, list[Interaction]] = {}
-        forwards: list[tuple[Interaction, Name | None]] = []
+        forwards: list[Interaction] = []
         for one, _ in batch:
             if one is None:
                 continue
-            customer = customer_of(one, canonical)
-            if is_outdated(one.revision, worker.corrections.get(one.key)):
-                refused.setdefault(routing_key(one), []).append(one)
-            elif customer != one.customer:
-                refused.setdefault(routing_key(one), []).append(one)
-                forwards.append((one, customer))
-            else:
+            refusal = judge_arrival(one, False, canonical, worker.corrections.get(one.key))
+            if refusal is None:
                 arrivals.setdefault(routing_key(one), []).append(one)
+            else:
+                refused.setdefault(routing_key(one), []).append(one)
+                forwards += refusal.forwards
         departures: dict[bytes, set[tuple[str, str]]] = {}
         for key in self.to_sweep(worker, session):
-            held = [step.interaction() for step in session.states[key].steps()]
-            holder = held[0].customer if held else None
-            for customer, leaving in moves(held, holder, canonical).items():
-                departures.setdefault(key, set()).update(one.key for one in leaving)
-                forwards += [(one, customer) for one in leaving]
-            departures.setdefault(key, set()).update(
-                one.key
-                for one in held
-                if is_overruled(one.revision, holder, worker.corrections.get(one.key), canonical)
-            )
-        departures = {key: leaving for key, leaving in departures.items() if leaving}
-        rewrites = session.rewrite | refused.keys()
+            holder = None if key.startswith(b"anonymous:") else key.decode()
+            judged = judge(session.states[key].steps(), holder, canonical, worker.corrections.get)
+            if judged.leaving:
+                departures[key] = set(judged.leaving)
+                forwards += judged.forwards
+        rewrites: dict[bytes, list[tuple[str, str]]] = {key: [] for key in session.rewrite}
+        if begin <= session.term:  # whatever is refused now, an owner before may have accepted
+            for key, refusals in refused.items():
+                rewrites.setdefault(key, []).extend(one.key for one in refusals)
         if departures:
             partition.intent = sorted(departures.keys() | session.rewrite)
             self.may_die()
         kept = session.rewrite if last < session.term else set()
         changes: dict[bytes, Advance] = {}
-        for key in {**arrivals, **departures, **dict.fromkeys(rewrites)}:
-            changes[key] = self.advance(session, key, departures.get(key, set()), arrivals.get(key, ()),
-                                        refused.get(key, ()) , key in rewrites)  # fmt: skip
-        for one, customer in forwards:
-            self.send(one, customer, worker.links_seen)
+        handover = Handover(departures, rewrites)
+        for key in {**arrivals, **departures, **rewrites}:
+            before = session.states.get(key)
+            changes[key] = advance_in(handover, key, before, arrivals.get(key, ()), NOW, self.journey_policy)
+        for one in forwards:
+            self.send(one, one.customer, worker.links_seen)
             self.may_die()
         for key, advance in changes.items():
             customer = None if key.startswith(b"anonymous:") else key.decode()
@@ -281,31 +278,6 @@ class World:
                 if correction is not None and correction.revision > step.revision:
                     keys.add(key)  # an index of identities finds it in the product
         return [key for key in keys if key in session.states]
-
-    def advance(
-        self,
-        session: Session,
-        key: bytes,
-        leaving: set[tuple[str, str]],
-        arrivals: Sequence[Interaction],
-        refused: Sequence[Interaction],
-        again: bool,
-    ) -> Advance:
-        state = session.states.get(key)
-        if key.startswith(b"anonymous:"):
-            return advance_anonymous(None if leaving else state, arrivals, NOW, self.journey_policy)
-        customer = key.decode()
-        advance = Advance((), (), (), (), state)
-        if leaving and state is not None:
-            advance = depart(customer, state, leaving, NOW, self.journey_policy)
-        if again:
-            begun = {one.key for one in (*refused, *arrivals)} | leaving
-            begun |= {step.identity for step in state.steps()} if state is not None else set()
-            advance = followed_by(advance, rewrite(customer, advance.state, begun))
-        if arrivals:
-            after = advance_customer(customer, advance.state, arrivals, NOW, self.journey_policy)
-            advance = followed_by(advance, after)
-        return advance
 
     # --- to the end --------------------------------------------------------------------------------------
 

@@ -4,6 +4,9 @@ The fast road (`schemas.wire`) is held against the models here: what it accepts,
 """
 
 import json
+import re
+import unicodedata
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from unittest.mock import patch
@@ -20,7 +23,7 @@ from schemas.identifiers import Identifiers, Normaliser, is_e164
 from schemas.interaction import Interaction, decode_interaction, encode_interaction
 from schemas.parts import RATING_RANGES
 from schemas.records import DeadLetter
-from schemas.timestamps import format_timestamp, parse_timestamp
+from schemas.timestamps import EPOCH, TIMESTAMP_PATTERN, TimestampError, format_timestamp, parse_timestamp
 from schemas.vocabulary import (
     CHANNELS,
     INTERACTION_TYPES,
@@ -29,7 +32,7 @@ from schemas.vocabulary import (
 
 NOW = parse_timestamp("2261-12-31T23:59:59Z")
 NORMALISER = Normaliser("BG")
-DECODER = Decoder("BG", 0, lambda identifiers: identifiers.crm_id)
+DECODER = Decoder("BG", 0, lambda known, _: known.crm_id)
 
 words = st.text(st.characters(exclude_categories=("Cc", "Cs")), min_size=1, max_size=12)
 texts = st.text(st.characters(exclude_categories=("Cs",)), max_size=30)
@@ -301,6 +304,54 @@ def test_the_cheap_road_for_addresses_agrees_with_email_validator(text: str) -> 
         assert not normal or reserved
     else:
         assert (address, normal) == (wanted, True)
+
+
+DOMAINS_OF_WORDS = st.from_regex(r"[\w.-]{1,12}\.(?:com|бг|example)", fullmatch=True) | st.sampled_from(
+    [
+        "поща.example.org",
+        "Пример.БГ",
+        "ΟΔΟΣ.gr",
+        "İstanbul.com",
+        "faß.de",
+        "xn--e1afmkfd.xn--90ae",
+        "a--b.com",
+    ]
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.from_regex(r"[A-Za-z0-9_+-]{1,20}(\.[A-Za-z0-9_+-]{1,20}){0,2}", fullmatch=True), DOMAINS_OF_WORDS)
+@example("Post.Master", "поща." + ".".join(["label" * 8] * 6))
+@example("a" * 20 + "." + "b" * 20 + "." + "c" * 20, "x" * 60 + ".бг")
+def test_a_remembered_domain_answers_as_email_validator_does(local: str, domain: str) -> None:
+    text = f"{local}@{domain}"
+    address, normal = NORMALISER.email(text)
+    try:
+        known = validate_email(text, check_deliverability=False, globally_deliverable=False).normalized
+    except EmailNotValidError as problem:
+        reserved = "special-use" in str(problem)
+        assert reserved or (address, normal) == (text, False)
+    else:
+        assert (address, normal) == (unicodedata.normalize("NFC", known.lower()), True)
+
+
+WRITTEN = st.from_regex(
+    r"[0-9]{4}-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-6][0-9]:[0-6][0-9](\.[0-9]{3})?Z", fullmatch=True
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    WRITTEN, st.integers(0, 23), st.sampled_from(["", "+", "-", ".", ":", " ", "T", "Z", "0", "٣", "W", ","])
+)
+def test_the_cheap_test_for_times_lets_nothing_else_through(text: str, at: int, instead: str) -> None:
+    text = text[:at] + instead + text[at + 1 :]
+    try:
+        micros = parse_timestamp(text)
+    except TimestampError:
+        return
+    assert re.fullmatch(TIMESTAMP_PATTERN, text, re.ASCII)
+    assert micros == (datetime.fromisoformat(text) - EPOCH) // timedelta(microseconds=1)
 
 
 @given(instants)

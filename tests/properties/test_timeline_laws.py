@@ -7,7 +7,8 @@ among equals; interaction rows by revision first.
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import accumulate, pairwise, permutations
+from hashlib import sha256
+from itertools import accumulate, count, pairwise, permutations
 from typing import Any
 
 import msgspec
@@ -18,11 +19,12 @@ from hypothesis import strategies as st
 from schemas.interaction import Interaction, Micros, routing_key
 from schemas.records import Coordinates, Journey
 from streams.core import advance
-from streams.core.advance import advance_customer
+from streams.core.advance import Advance, advance_customer
 from streams.core.append import append
 from streams.core.arrivals import Applied, apply_arrivals
 from streams.core.batch import BatchResult, advance_batch
-from streams.core.journeys import evaluate
+from streams.core.journeys import evaluate, journey_id_of
+from streams.core.marks import identity_mark
 from streams.core.policy import JourneyPolicy
 from streams.core.state import CustomerState, decode_state, encode_state
 from streams.core.timeline import Step, Timeline, timeline_of
@@ -478,6 +480,15 @@ def encoded(state: CustomerState | None) -> bytes | None:
     return None if state is None else encode_state(state)
 
 
+def assert_the_same(short: Advance, whole: Advance) -> None:
+    """Nothing tells the short way from the long one, in what is written nor in what is kept."""
+    assert encoded(short.state) == encoded(whole.state)
+    assert short.state == whole.state
+    assert [list(part) for part in short[:4]] == [list(part) for part in whole[:4]]
+    assert (short.beyond, short.folded) == (whole.beyond, whole.folded)
+    assert (list(short.placed), list(short.left)) == (list(whole.placed), list(whole.left))
+
+
 def _steps(log: Sequence[Interaction], customer: str) -> Sequence[Step]:
     return timeline_of(customer, [one for one in log if one.customer == customer]).steps
 
@@ -505,11 +516,7 @@ def test_appending_gives_what_evaluating_the_whole_timeline_gives(
             whole = advance_customer(customer, before, arrived, now, policy)
             short = append(customer, before, arrived, now, policy)
             if short is not None:
-                assert encoded(short.state) == encoded(whole.state)
-                assert short.state == whole.state
-                assert [list(part) for part in short[:4]] == [list(part) for part in whole[:4]]
-                assert (short.beyond, short.folded) == (whole.beyond, whole.folded)
-                assert (list(short.placed), list(short.left)) == (list(whole.placed), list(whole.left))
+                assert_the_same(short, whole)
             states[customer] = whole.state
 
 
@@ -523,3 +530,116 @@ def test_a_customer_s_next_interaction_takes_the_short_way() -> None:
     at_once = append("crm:ann", None, [first, second], 0, POLICY)
     assert at_once is not None
     assert at_once.state == lengthened.state
+
+
+@given(logs(), st.integers(-30, 15), st.lists(st.integers(0, 60), max_size=5), POLICIES)
+def test_closing_without_looking_at_the_steps_gives_what_evaluating_them_gives(
+    log: list[Interaction], shift: Micros, pauses: list[Micros], policy: JourneyPolicy
+) -> None:
+    mine = [one for one in log if one.customer == "crm:ann"]
+    now = clock_of(log, shift)[-1]
+    state = advance_customer("crm:ann", None, mine, now, policy).state
+    for pause in pauses:
+        now += pause
+        whole = advance_customer("crm:ann", state, (), now, policy)
+        short = append("crm:ann", state, (), now, policy)
+        if short is not None:
+            assert_the_same(short, whole)
+        state = whole.state
+
+
+def test_time_that_closes_a_journey_takes_the_short_way() -> None:
+    begun = append("crm:ann", None, [builders.call(100, "crm:ann")], 100, POLICY)
+    assert begun is not None
+    assert append("crm:ann", begun.state, (), 110, POLICY) is None
+    closed = append("crm:ann", begun.state, (), 111, POLICY)
+    assert closed is not None
+    assert [journey.closed for journey in closed.journeys] == [True]
+    returned = append("crm:ann", begun.state, [builders.mail(140, "crm:ann")], 140, POLICY)
+    assert returned is not None
+    assert [journey.closed for journey in returned.journeys] == [True, False]
+
+
+def test_disorder_among_arrivals_takes_the_short_way_and_unsays_what_a_crashed_run_may_have_said() -> None:
+    known = builders.call(100, "crm:ann")
+    begun = append("crm:ann", None, [known], 100, POLICY)
+    assert begun is not None
+    later, earlier = builders.mail(120, "crm:ann"), builders.visit(115, "crm:ann")
+    (twin,) = builders.repeated(later)
+    better = builders.revised(later, outcome="resolved")
+    short = append("crm:ann", begun.state, [later, earlier, twin, better], 120, POLICY)
+    assert short is not None
+    assert_the_same(
+        short, advance_customer("crm:ann", begun.state, [later, earlier, twin, better], 120, POLICY)
+    )
+    assert short.retracted == [journey_id_of("crm:ann", later.source, later.id)]
+    assert len(short.superseded) == 2
+
+
+@pytest.mark.parametrize(
+    "arrival",
+    [
+        pytest.param(builders.mail(100, "crm:ann", id="new"), id="not later than what is known"),
+        pytest.param(builders.call(130, "crm:ann", id="held"), id="held already"),
+    ],
+)
+def test_what_meets_the_held_steps_takes_the_long_way(arrival: Interaction) -> None:
+    begun = append("crm:ann", None, [builders.call(100, "crm:ann", id="held")], 100, POLICY)
+    assert begun is not None
+    assert append("crm:ann", begun.state, [arrival], 130, POLICY) is None
+
+
+def test_a_final_journey_is_dropped_on_the_short_way_too() -> None:
+    policy = JourneyPolicy(gap=10, horizon=30)
+    first, second = builders.call(100, "crm:ann"), builders.mail(200, "crm:ann")
+    begun = append("crm:ann", None, [first], 100, policy)
+    assert begun is not None
+    short = append("crm:ann", begun.state, [second], 200, policy)
+    assert short is not None
+    assert [step.id for step in short.left] == [first.id]
+    assert_the_same(short, advance_customer("crm:ann", begun.state, [second], 200, policy))
+
+
+TIGHT = JourneyPolicy(gap=10, horizon=30)
+
+
+def ids_of_one_mark() -> list[str]:
+    """Two ids of one source that share their mark."""
+    seen: dict[bytes, str] = {}
+    for number in count():
+        drawn_id = sha256(number.to_bytes(4, "big")).hexdigest()
+        twin = seen.setdefault(identity_mark("one", drawn_id), drawn_id)
+        if twin != drawn_id:
+            return [twin, drawn_id]
+    raise AssertionError("marks of 32 bits must collide")
+
+
+def stories_for_the_long_way() -> Iterator[Any]:
+    """A state before, arrivals and the clock of which the short way must not judge."""
+    old = builders.visit(85, "crm:ann")
+    first, last = builders.call(100, "crm:ann", id="a"), builders.mail(200, "crm:ann", id="b")
+    yield pytest.param([old], [last, first], 200, id="beyond the horizon of one that came with it")
+    better = builders.revised(first, outcome="resolved")
+    yield pytest.param([old], [first, last, better], 200, id="a revision of what is final by then")
+    yield pytest.param([first, last], [], 111, id="closed by time, and final long since")
+    one, other = ids_of_one_mark()
+    alike = [builders.call(100, "crm:ann", source="one", id=one)]
+    alike.append(builders.call(101, "crm:ann", source="one", id=other))
+    yield pytest.param([], alike, 101, id="two of one mark")
+    yield pytest.param(alike[:1], alike[1:], 101, id="the mark of one that is held")
+
+
+@pytest.mark.parametrize(("held", "arrivals", "now"), list(stories_for_the_long_way()))
+def test_what_the_short_way_cannot_judge_it_leaves_to_the_long_one(
+    held: list[Interaction], arrivals: list[Interaction], now: Micros
+) -> None:
+    before = advance_customer("crm:ann", None, held, 100, TIGHT).state
+    assert append("crm:ann", before, arrivals, now, TIGHT) is None
+
+
+def test_nothing_comes_before_the_floor_on_the_short_way() -> None:
+    state = advance_customer("crm:ann", None, [builders.call(100, "crm:ann")], 100, TIGHT).state
+    assert state is not None
+    left_behind = msgspec.structs.replace(state, floor=120)
+    assert append("crm:ann", left_behind, [builders.mail(120, "crm:ann")], 120, TIGHT) is None
+    assert append("crm:ann", left_behind, [builders.mail(121, "crm:ann")], 121, TIGHT) is not None

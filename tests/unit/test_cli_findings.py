@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
 from decimal import Decimal
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -17,6 +18,8 @@ from streams.commands import findings, light
 from streams.commands.findings import description
 from streams.commands.known_findings import Chosen, Light, Row, findings_of, gravest, light_of
 from streams.commands.light import explanation
+from streams.pseudonymity import pseudonyms_of
+from streams.settings import load_settings
 
 Capture = pytest.CaptureFixture[str]
 NOON = datetime(2026, 3, 1, 12, 0, 0, 123_456, tzinfo=UTC)
@@ -63,6 +66,8 @@ class Stored:
     def __init__(self) -> None:
         self.rows: list[Row] = [finding()]
         self.customers = {"crm:ann"}
+        self.renamed: dict[str, str] = {}
+        self.clear: dict[str, str] = {}
         self.asked: list[Chosen] = []
         self.said: list[Acknowledgement] = []
 
@@ -79,8 +84,9 @@ class Stored:
 
 
 @pytest.fixture
-def stored(monkeypatch: pytest.MonkeyPatch) -> Stored:
+def stored(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Stored:
     known = Stored()
+    monkeypatch.setenv("TOUCHLINE_HOME", str(tmp_path))
 
     @contextmanager
     def servers(*_arguments: Any, **_ordered: bool) -> Iterator[SimpleNamespace]:
@@ -97,6 +103,8 @@ def stored(monkeypatch: pytest.MonkeyPatch) -> Stored:
     )
     monkeypatch.setattr(findings, "changes_of", lambda *_: [])
     monkeypatch.setattr(findings, "alerts_of", lambda *_: [])
+    monkeypatch.setattr(findings, "present_name", lambda _client, name: known.renamed.get(name))
+    monkeypatch.setattr(findings, "clear_name", lambda _client, _settings, name: known.clear.get(name, name))
     monkeypatch.setattr(findings, "is_known", lambda _client, customer: customer in known.customers)
     monkeypatch.setattr(findings, "_publish", lambda _bootstrap, _prefix, said: known.said.append(said))
     return known
@@ -305,6 +313,40 @@ def test_a_withdrawn_finding_needs_no_acknowledgement(stored: Stored, capsys: Ca
 
 def test_the_gravest_of_nothing_is_nothing() -> None:
     assert gravest([]) is None
+
+
+# customers by any of their identifiers
+
+
+def hashed(name: str) -> str:
+    return pseudonyms_of(load_settings()).stored_customer(name)
+
+
+def test_a_weak_identifier_is_asked_for_as_it_is_stored_however_it_is_written(stored: Stored) -> None:
+    phone = hashed("phone:+359888123456")
+    stored.customers.add(phone)
+    for written in ("phone:+359888123456", "phone:0888 123 456", phone):
+        assert cli.run(["findings", "--customer", written]) == 0
+    assert [chosen.customer for chosen in stored.asked] == [phone] * 3
+
+
+def test_an_identifier_of_another_customer_leads_there(stored: Stored, capsys: Capture) -> None:
+    stored.renamed[hashed("email:ann@example.com")] = "crm:ann"
+    assert cli.run(["findings", "--customer", "email:Ann@example.com"]) == 0
+    assert stored.asked == [Chosen("crm:ann")]
+    assert "email:Ann@example.com belongs to crm:ann" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "arguments", [["ack", ID], ["snooze", "phone:+359888123456", "overcharge"]], ids=["ack", "snooze"]
+)
+def test_what_is_said_goes_to_the_customer_by_the_clear_name(arguments: list[str], stored: Stored) -> None:
+    phone = hashed("phone:+359888123456")
+    stored.customers.add(phone)
+    stored.rows = [finding(customer=phone)]
+    stored.clear[phone] = "phone:+359888123456"
+    assert cli.run(["findings", *arguments, "--for", "8h", "--by", "ann"]) == 0
+    assert stored.said[0].customer == "phone:+359888123456"
 
 
 # light

@@ -1,5 +1,7 @@
 """Topics compared with what they should be."""
 
+from datetime import timedelta
+
 from schemas.topics import ALL
 from streams.kafka.admin import Difference, FoundTopic, Layout, compare
 
@@ -8,7 +10,7 @@ LAYOUT = Layout("t.", partitions=8)
 
 def as_wanted(**changes: FoundTopic) -> dict[str, FoundTopic]:
     """All topics as they should be, with the given ones changed (`dead_letters` names `t.dead-letters`)."""
-    found = {name: FoundTopic(8, topic.config()) for name, topic in LAYOUT.topics().items()}
+    found = {name: FoundTopic(topic.partitions(8), topic.config()) for name, topic in LAYOUT.topics().items()}
     return found | {f"t.{name.replace('_', '-')}": topic for name, topic in changes.items()}
 
 
@@ -30,6 +32,20 @@ def test_another_number_of_partitions_is_a_difference_that_stops_workers() -> No
     assert found.differences == (Difference("t.phone", "partitions", "8", "4"),)
     assert found.partitions_differ
     assert str(found.differences[0]) == "t.phone: partitions is 4, expected 8"
+
+
+def test_the_logs_of_identity_have_one_partition_whatever_the_others_have() -> None:
+    found = compare(LAYOUT, as_wanted(links=FoundTopic(8, LAYOUT.topics()["t.links"].config())))
+    assert found.differences == (Difference("t.links", "partitions", "1", "8"),)
+
+
+def test_corrections_are_kept_a_week_beyond_the_horizon() -> None:
+    longer = Layout("t.", partitions=8, horizon=timedelta(days=60))
+    assert longer.topics()["t.corrections"].config(longer.horizon)["retention.ms"] == str(67 * 86_400_000)
+    found = compare(longer, as_wanted())
+    assert [(one.topic, one.what, one.expected) for one in found.differences] == [
+        ("t.corrections", "retention.ms", str(67 * 86_400_000))
+    ]
 
 
 def test_another_retention_is_a_difference_that_stops_nobody() -> None:
@@ -55,5 +71,7 @@ def test_cleanup_policies_are_a_set_in_any_order() -> None:
 
 
 def test_a_broker_that_does_not_tell_its_configuration_is_compared_by_partitions_only() -> None:
-    found = compare(LAYOUT, {name: FoundTopic(8, None) for name in LAYOUT.topics()})
+    found = compare(
+        LAYOUT, {name: FoundTopic(topic.partitions(8), None) for name, topic in LAYOUT.topics().items()}
+    )
     assert (found.differences, found.config_known) == ((), False)

@@ -5,12 +5,14 @@ import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from itertools import pairwise
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from kafka.errors import KafkaConnectionError, KafkaTimeoutError, MessageSizeTooLargeError
 
 from schemas.codec import Decoder
+from schemas.identity import FactDecoder
+from streams.kafka.addressing import Addressing, EventAddressing, FactAddressing
 from streams.kafka.event_publisher import Pace
 from streams.kafka.publishing import (
     BrokerSilent,
@@ -79,19 +81,17 @@ class RecordingProducer:
 
 
 def publish(
-    lines: Sequence[bytes], producer: Any = None, **options: Any
+    lines: Sequence[bytes], producer: Any = None, addressing: Addressing | None = None, **options: Any
 ) -> tuple[PublishReport, list[Rejection], RecordingProducer]:
     producer = producer or RecordingProducer()
     rejections: list[Rejection] = []
     publisher = LinePublisher(
         "broker:9092",
-        lambda channel: f"t.{channel}",
-        Decoder("BG", 0, lambda _: None),
+        addressing or EventAddressing(lambda name: f"t.{name}", Decoder("BG", 0, lambda *_: None), **options),
         clock=lambda: NOW,
         on_rejected=rejections.append,
         producer=producer,
         topics_on=lambda _: getattr(producer, "topics", TOPICS),
-        **options,
     )
     report = publisher.publish(lines_of("events.jsonl", io.BytesIO(b"\n".join(lines))))
     return report, rejections, producer
@@ -225,6 +225,57 @@ def test_a_missing_topic_is_named_before_anything_is_sent() -> None:
     with pytest.raises(TopicMissing, match=r"t\.online"):
         publish([event()], producer)
     assert producer.sent == []
+
+
+class TestFacts:
+    """Lines of `touchline publish --identity`."""
+
+    FACT: ClassVar = {
+        "id": "customer-1",
+        "source": "crm",
+        "occurred_at": "2026-03-01T10:00:00Z",
+        "operation": "link",
+        "identifiers": {"crm_id": "A1", "phone": "0888 123 456"},
+    }
+
+    def publish(self, *facts: dict[str, Any]) -> tuple[PublishReport, list[Rejection], RecordingProducer]:
+        return publish(
+            [json.dumps(fact).encode() for fact in facts],
+            RecordingProducer(topics={"t.identity"}),
+            FactAddressing("t.identity", FactDecoder("BG", 0)),
+        )
+
+    def test_a_fact_goes_to_its_topic_as_it_is_and_revisions_share_a_key(self) -> None:
+        later = self.FACT | {"revision": 1, "identifiers": {"crm_id": "A1", "email": "ann@example.com"}}
+        report, _, producer = self.publish(self.FACT, later, self.FACT | {"source": "billing"})
+        assert report.complete
+        assert [topic for topic, _, _ in producer.sent] == ["t.identity"] * 3
+        assert json.loads(producer.sent[1][2]) == later
+        first, second, other = (key for _, key, _ in producer.sent)
+        assert first == second != other
+
+    def test_no_two_facts_share_a_key_by_accident(self) -> None:
+        _, _, producer = self.publish(
+            self.FACT | {"source": "a", "id": "bc"}, self.FACT | {"source": "ab", "id": "c"}
+        )
+        assert len({key for _, key, _ in producer.sent}) == 2
+
+    @pytest.mark.parametrize(
+        ("changes", "named"),
+        [
+            ({"operation": "merge"}, "operation"),
+            ({"identifiers": {"crm_id": "A1"}}, "two or more"),
+            ({"identifiers": {"crm_id": "A1", "phone": "12"}}, "identifiers.phone"),
+            ({"identifiers": {"phone": ["0888123456", "+359888123456"]}}, "one and the same"),
+            ({"occurred_at": "2026-03-02T00:00:01Z"}, "occurred_at"),
+        ],
+    )
+    def test_a_wrong_fact_is_named_and_the_rest_goes_on(self, changes: dict[str, Any], named: str) -> None:
+        report, rejections, producer = self.publish(self.FACT | changes, self.FACT)
+        assert (report.read, report.published, report.rejected) == (2, 1, 1)
+        assert named in str(rejections[0])
+        assert str(rejections[0]).startswith("events.jsonl:1: ")
+        assert len(producer.sent) == 1
 
 
 class TestPace:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from schemas.codec import Decoder
+from schemas.identity import FactDecoder
 from schemas.interaction import DAY, Interaction
 from schemas.records import Coordinates, Journey, PlacedInteraction, SinkBatch
 from streams.core.identity import customer_of
@@ -60,7 +61,12 @@ def visit(id_: str, day: int, customer: str | None = "A", revision: int = 0, **m
 
 
 def replayed(
-    lines: list[bytes], *, gap_days: int = 7, until: int | None = None, standing: Any = nothing_stands
+    lines: list[bytes],
+    *,
+    gap_days: int = 7,
+    until: int | None = None,
+    standing: Any = nothing_stands,
+    facts: list[bytes] | None = None,
 ) -> tuple[Rows, ReplayReport]:
     rows = Rows()
     replay = Replay(
@@ -70,8 +76,10 @@ def replayed(
         version=1,
         clock=NOW,
         standing=standing,
+        fact_decoder=FactDecoder("BG", 300_000_000),
     )
-    report = replay.run([Source("events.jsonl", io.BytesIO(b"\n".join(lines)))], until)
+    told = [] if facts is None else [Source("facts.jsonl", io.BytesIO(b"\n".join(facts)))]
+    report = replay.run([Source("events.jsonl", io.BytesIO(b"\n".join(lines)))], until, identity=told)
     return rows, report
 
 
@@ -215,3 +223,100 @@ def test_a_dead_letter_keeps_the_bytes_of_its_line_white_space_included() -> Non
     rows, report = replayed([b"  {broken}\t\r", b" \t ", visit("v", 1)])
     assert [letter.value for letter in rows.all("dead_letters")] == [b"  {broken}\t"]
     assert (report.read, report.dead, report.stored) == (2, 1, 1)
+
+
+def walk_in(id_: str, day: int, revision: int = 0, **customer: str) -> bytes:
+    """A visit of whoever these identifiers name."""
+    return json.dumps(json.loads(visit(id_, day, None, revision)) | {"customer": customer}).encode()
+
+
+def fact(id_: str, operation: str = "link", revision: int = 0, **identifiers: str) -> bytes:
+    return json.dumps(
+        {
+            "id": id_,
+            "source": "crm",
+            "revision": revision,
+            "occurred_at": "2026-03-01T10:00:00Z",
+            "operation": operation,
+            "identifiers": identifiers,
+        }
+    ).encode()
+
+
+def customers(rows: Rows) -> dict[str, str | None]:
+    return {placed.interaction.id: placed.interaction.customer for placed in rows.all("interactions")}
+
+
+PHONE = "+359888000111"
+
+
+def test_a_link_that_the_last_line_teaches_names_the_customer_of_the_first() -> None:
+    rows, report = replayed(
+        [walk_in("a", 1, phone=PHONE), walk_in("b", 2, crm_id="A"), walk_in("c", 3, crm_id="A", phone=PHONE)]
+    )
+    assert customers(rows) == {"a": "crm:A", "b": "crm:A", "c": "crm:A"}
+    assert [journey.interactions for journey in rows.journeys] == [3]
+    assert report.customers == 1
+    assert {row.identifier: row.customer for row in rows.all("identities")} == {
+        "crm:A": "crm:A",
+        f"phone:{PHONE}": "crm:A",
+    }
+
+
+def test_facts_are_known_before_the_first_customer_is_evaluated_and_have_fates_in_the_ledger() -> None:
+    rows, report = replayed(
+        [walk_in("a", 1, phone=PHONE), walk_in("b", 2, crm_id="A")],
+        facts=[fact("f", phone=PHONE, crm_id="B"), fact("f", revision=1, phone=PHONE, crm_id="A"), b"{"],
+    )
+    assert customers(rows) == {"a": "crm:A", "b": "crm:A"}
+    assert (report.read, report.stored, report.superseded, report.dead, report.facts) == (5, 3, 1, 1, 1)
+    at = [Coordinates("facts.jsonl", 0, line) for line in range(3)]
+    assert [where for where in rows.all("received") if where.topic == "facts.jsonl"] == at
+    assert (rows.all("stored"), rows.all("superseded")) == ([at[1]], [at[0]])
+    assert [letter.offset for letter in rows.all("dead_letters")] == [2]
+
+
+def test_an_unlink_outweighs_what_the_events_teach() -> None:
+    rows, _ = replayed(
+        [walk_in("a", 1, crm_id="A", phone=PHONE), walk_in("b", 2, phone=PHONE)],
+        facts=[fact("f", "unlink", crm_id="A", phone=PHONE)],
+    )
+    assert customers(rows) == {"a": "crm:A", "b": f"phone:{PHONE}"}
+
+
+def test_values_that_stand_for_nobody_name_no_customer() -> None:
+    rows, _ = replayed(
+        [walk_in("a", 1, crm_id="unknown"), walk_in("b", 1, crm_id="unknown"), walk_in("c", 1)]
+    )
+    assert customers(rows) == {"a": None, "b": None, "c": None}
+    assert rows.journeys == []
+
+
+def test_a_correction_that_names_another_customer_supersedes_the_first_telling() -> None:
+    for order in (0, 1):
+        lines = [walk_in("a", 1, crm_id="A"), walk_in("a", 1, revision=1, crm_id="B")]
+        rows, report = replayed(lines[::-1] if order else lines)
+        assert customers(rows) == {"a": "crm:B"}
+        assert [journey.customer for journey in rows.journeys] == ["crm:B"]
+        assert rows.all("superseded") == [Coordinates("events.jsonl", 0, order)]
+        assert (report.stored, report.superseded) == (1, 1)
+
+
+def test_a_correction_may_make_somebodys_interaction_nobodys() -> None:
+    rows, _ = replayed([walk_in("a", 1, crm_id="A"), walk_in("a", 1, revision=1)])
+    assert customers(rows) == {"a": None}
+    assert rows.journeys == []
+
+
+def test_journeys_that_stand_under_an_identifier_are_looked_up_when_its_customer_is_another_now() -> None:
+    asked: list[str] = []
+
+    def find(names: Any) -> list[Standing]:
+        asked.extend(names)
+        return [Standing(f"phone:{PHONE}", "j-old", frozenset({("office", "a")}))]
+
+    rows, _ = replayed(
+        [walk_in("a", 1, phone=PHONE), walk_in("c", 3, crm_id="A", phone=PHONE)], standing=find
+    )
+    assert f"phone:{PHONE}" in asked
+    assert rows.all("retracted") == [(f"phone:{PHONE}", "j-old")]

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from streams.identity_policy import identity_policy
 from streams.settings import SettingsError, load_settings
 
 
@@ -116,3 +117,34 @@ def test_a_password_in_the_url_is_refused_and_not_repeated(file: Path) -> None:
 def test_settings_cannot_be_changed_after_they_were_read(file: Path) -> None:
     with pytest.raises(ValidationError, match="frozen"):
         load_settings({}, file).kafka.partitions = 1  # type: ignore[misc]
+
+
+def test_lists_are_words_with_commas_between_or_arrays(file: Path) -> None:
+    file.write_text('[identity]\nblocked = ["device:kiosk-7", "phone:0888 123 456"]\n')
+    settings = load_settings({"TOUCHLINE_IDENTITY__OWN_DOMAINS": "example.com, example.org,"}, file)
+    assert settings.identity.own_domains == {"example.com", "example.org"}
+    assert settings.identity.blocked == {"device:kiosk-7", "phone:0888 123 456"}
+    assert identity_policy(settings.identity).blocked == {"device:kiosk-7", "phone:+359888123456"}
+
+
+def test_own_numbers_are_read_in_the_default_region_and_words_are_added(file: Path) -> None:
+    settings = load_settings(
+        {
+            "TOUCHLINE_IDENTITY__OWN_NUMBERS": "02 123 4567",
+            "TOUCHLINE_IDENTITY__WORDS": "Walk-In",
+            "TOUCHLINE_IDENTITY__CUSTOMERS_OF_PHONE": "2",
+        },
+        file,
+    )
+    policy = identity_policy(settings.identity)
+    assert policy.own_numbers == {"+35921234567"}
+    assert {"walk-in", "unknown"} <= policy.words
+    assert policy.customers["phone"] == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("OWN_NUMBERS", "12"), ("BLOCKED", "kiosk-7"), ("BLOCKED", "fax:1"), ("HUB", "0")]
+)
+def test_an_identifier_that_no_event_could_have_is_refused(name: str, value: str, file: Path) -> None:
+    with pytest.raises(SettingsError, match=f"TOUCHLINE_IDENTITY__{name}"):
+        load_settings({f"TOUCHLINE_IDENTITY__{name}": value}, file)

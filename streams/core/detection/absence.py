@@ -66,7 +66,8 @@ class Absence:
             by = fulfilled(anchor)
             pauses = self._pauses(line, anchor, by)
             deadline = self._deadline(line, anchor, pauses)
-            self._hold(line, anchor, by, deadline, expects)
+            if line.asks_for(anchor):
+                self._hold(line, anchor, by, deadline, expects)
             in_time = by is not None and (deadline is None or line.at[by] <= deadline)
             members = [anchor]
             if episodes is not None:

@@ -51,11 +51,17 @@ class ConditionError(ValueError):
 class Condition:
     """A compiled condition. `fields` are those of the contract that it reads; `types` the only interaction types that
     can fulfil it, None when any can.
+
+    What decides it, the type aside, is the value of the fields in `words`, whether those in `presences` and `amounts`
+    are there, and how much the amounts are. Derived fields are told by those that they are derived from.
     """
 
     holds: Test
     fields: tuple[str, ...]
     types: frozenset[str] | None
+    words: frozenset[str] = frozenset()
+    presences: frozenset[str] = frozenset()
+    amounts: frozenset[str] = frozenset()
 
 
 def verdict(interaction: Interaction) -> Verdict | None:
@@ -73,6 +79,12 @@ _DERIVED: Final[dict[str, tuple[Callable[[Interaction], Any], Any]]] = {
     "contact": (is_contact, bool),
     "verdict": (verdict, Verdict | None),
 }
+BEHIND_DERIVED: Final[dict[str, tuple[str, ...]]] = {
+    "contact": ("type", "direction"),
+    "verdict": ("outcome", "action"),
+}
+"""The fields of the contract that, the type aside, decide a derived one."""
+
 _HINTS: Final[dict[str, Any]] = get_type_hints(Interaction)
 _NOT_SELECTED: Final = frozenset({"attributes", "unnormalised"})
 
@@ -114,7 +126,14 @@ def _entry(name: str, value: Any, path: Sequence[str | int]) -> Condition:
         case "not":
             inner = compile_condition(value, path)
             test = inner.holds
-            return Condition(lambda interaction: not test(interaction), inner.fields, None)
+            return Condition(
+                lambda interaction: not test(interaction),
+                inner.fields,
+                None,
+                inner.words,
+                inner.presences,
+                inner.amounts,
+            )
         case _:
             return _field(name, value, path)
 
@@ -127,12 +146,16 @@ def _field(name: str, value: Any, path: Sequence[str | int]) -> Condition:
         raise ConditionError(path, f"write a value, a list, or one of {', '.join(_OPERATORS)}")
     tests: list[Test] = []
     types: frozenset[str] | None = None
+    amounts = frozenset[str]()
+    is_number = bool(_plain(hint) & set(_NUMBERS))
     for operator, operand in value.items():
         where = (*path, operator) if operator != "in" else path
         match operator:
             case "in" | "not":
                 wanted = frozenset(_operands(name, hint, operand, where))
                 tests.append(_membership(read, wanted, operator == "in"))
+                if is_number:
+                    amounts = frozenset({name})
                 if name == "type" and operator == "in":
                     types = wanted
             case "exists":
@@ -140,14 +163,23 @@ def _field(name: str, value: Any, path: Sequence[str | int]) -> Condition:
                     raise ConditionError(where, "exists takes true or false")
                 tests.append(_existence(read, operand))
             case _ if operator in _COMPARISONS:
-                if not _plain(hint) & set(_NUMBERS):
+                if not is_number:
                     raise ConditionError(where, f"{name} is no number")
+                amounts = frozenset({name})
                 tests.append(_comparison(read, _COMPARISONS[operator], _number(operand, hint, where)))
             case _:
                 raise ConditionError(where, f"{operator!r} is none of {', '.join(_OPERATORS)}")
     if name == "contact" and value.get("in") is True:
         types = CONTACT_TYPES
-    return Condition(_conjunction(tests), (name,), types)
+    only_exists = value.keys() == {"exists"} and name in _HINTS
+    return Condition(
+        _conjunction(tests),
+        (name,),
+        types,
+        frozenset() if is_number or only_exists else frozenset(BEHIND_DERIVED.get(name, (name,))),
+        frozenset({name}) if only_exists or (is_number and not amounts) else frozenset(),
+        amounts,
+    )
 
 
 def _plain(hint: Any) -> set[Any]:
@@ -235,7 +267,7 @@ def _all_of(parts: Sequence[Condition]) -> Condition:
     for part in parts:
         if part.types is not None:
             types = part.types if types is None else types & part.types
-    return Condition(_conjunction([part.holds for part in parts]), _fields(parts), types)
+    return _joined(_conjunction([part.holds for part in parts]), parts, types)
 
 
 def _any_of(parts: Sequence[Condition]) -> Condition:
@@ -245,9 +277,16 @@ def _any_of(parts: Sequence[Condition]) -> Condition:
         types = None if types is None or part.types is None else types | part.types
     if len(tests) == 2:
         one, two = tests
-        return Condition(lambda interaction: one(interaction) or two(interaction), _fields(parts), types)
-    return Condition(lambda interaction: any(test(interaction) for test in tests), _fields(parts), types)
+        return _joined(lambda interaction: one(interaction) or two(interaction), parts, types)
+    return _joined(lambda interaction: any(test(interaction) for test in tests), parts, types)
 
 
-def _fields(parts: Sequence[Condition]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(field for part in parts for field in part.fields))
+def _joined(holds: Test, parts: Sequence[Condition], types: frozenset[str] | None) -> Condition:
+    return Condition(
+        holds,
+        tuple(dict.fromkeys(field for part in parts for field in part.fields)),
+        types,
+        frozenset().union(*(part.words for part in parts)),
+        frozenset().union(*(part.presences for part in parts)),
+        frozenset().union(*(part.amounts for part in parts)),
+    )

@@ -1,59 +1,39 @@
-"""Detection of one customer from batch to batch: what is remembered between two evaluations, and what is told.
+"""Detection of one customer from batch to batch: what is told, and what is remembered until the next.
 
 Detection looks further back than journeys do. Steps that leave the timeline go to an *aside* here until no rule
 can look back on them, so nothing is held twice.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from hashlib import blake2b
 from typing import Final, NamedTuple
 
 import msgspec
 
-from schemas.findings import Colour, Finding, FindingChange, Identity, Light
+from schemas.findings import Finding, FindingChange, Identity, Light
 from schemas.interaction import Interaction, Micros
 from streams.core.detection.detect import detect
 from streams.core.detection.draft import Expectation, earliest
+from streams.core.detection.held import HeldLine, held_line, packed
 from streams.core.detection.lifecycle import final_of, transition
 from streams.core.detection.light import DEFAULT_LIGHT, LightPolicy, light_of
+from streams.core.detection.remembered import Remembered
 from streams.core.detection.ruleset import RuleSet
-from streams.core.state import CustomerState, pack_steps, unpack_steps
+from streams.core.state import CustomerState, pack_steps
 from streams.core.timeline import Step
 
+EVERYTHING_STAYS: Final[Micros] = -(1 << 62)
+"""Nothing occurred earlier: of no interaction it is asked whether it must be held longer."""
 
-@dataclass(frozen=True, slots=True)
+
 class Detection:
-    """What detection depends on: the rules in force and how lights are lit."""
+    """What detection depends on: the rules in force and how lights are lit. `version` changes with either."""
 
-    rules: RuleSet
-    light: LightPolicy = DEFAULT_LIGHT
-
-
-class Remembered(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """What a customer's state keeps for detection (`CustomerState.detection`)."""
-
-    rules_version: str = ""
-    due: Micros | None = None
-    """The earliest instant at which findings or a colour change with no new interaction."""
-    known: tuple[Finding, ...] = ()
-    sequences: dict[str, int] = {}
-    """How many changes have been told of each finding; a repeated batch numbers them alike."""
-    colours: tuple[Colour, tuple[tuple[str, Colour], ...]] = ("green", ())
-    """As last told: of the customer, of each channel."""
-    held: int = 0
-    aside: bytes = b""
-    """Steps that have left the timeline, encoded one behind the other, in the timeline's order."""
-    forgotten_before: Micros | None = None
-    """Nothing that occurred earlier is held any more; None: nothing has been forgotten."""
-    touched: Micros = 0
-    """The clock when something last arrived."""
-
-    def steps(self) -> list[Step]:
-        """The steps aside."""
-        return unpack_steps(self.held, self.aside)
-
-
-NOTHING_REMEMBERED: Final = Remembered()
+    def __init__(self, rules: RuleSet, light: LightPolicy = DEFAULT_LIGHT) -> None:
+        self.rules: Final = rules
+        self.light: Final = light
+        told = f"{rules.version} {light!r}"
+        self.version: Final = blake2b(told.encode(), digest_size=6).hexdigest()
 
 
 class Told(NamedTuple):
@@ -65,20 +45,6 @@ class Told(NamedTuple):
     remembered: Remembered
 
 
-_encoder = msgspec.msgpack.Encoder()
-_decoder = msgspec.msgpack.Decoder(Remembered)
-
-
-def encode_remembered(remembered: Remembered) -> bytes:
-    """Encode for the state; nothing remembered is no bytes."""
-    return b"" if remembered == NOTHING_REMEMBERED else _encoder.encode(remembered)
-
-
-def decode_remembered(value: bytes) -> Remembered:
-    """The inverse of `encode_remembered`; raises `msgspec.DecodeError` on foreign bytes."""
-    return _decoder.decode(value) if value else NOTHING_REMEMBERED
-
-
 def watch(
     customer: str,
     before: Remembered,
@@ -87,25 +53,43 @@ def watch(
     arrivals: Sequence[Interaction],
     now: Micros,
     detection: Detection,
+    removed: Sequence[tuple[str, str]] = (),
 ) -> Told:
     """Evaluate the rules for a customer whose journeys have just been evaluated.
 
     `state` is the state after that, `left` the steps that left its timeline in doing so (in order), `arrivals` what was
-    put on it. Running it again from the same `before` tells the same, with the same sequence numbers.
+    put on it, `removed` what was taken off it because it is another customer's. Running it again from the same `before`
+    tells the same, with the same sequence numbers.
     """
     rules = detection.rules
     clock = max(now, state.clock)
-    steps = [*before.steps(), *left]
-    interactions = [step.interaction() for step in steps]
-    interactions.extend(step.interaction() for step in state.steps())
+    same = before.version in ("", detection.version)  # who remembers nothing has no other rules behind
+    fresh = [rules.mark(arrival) for arrival in arrivals]
+    aside = [*before.steps(), *left]
+    steps = state.steps()
+    if aside:
+        steps = aside + steps
+    line = held_line(before, steps, arrivals, fresh, rules, marked=same and not removed)
+    touched = clock if arrivals else before.touched
+    if same and not aside and _is_quiet(before, line, fresh, clock, detection):
+        return Told((), None, _grown(before, line, touched, detection))
+    silent_from = max(state.newest, touched) + rules.lookback + 1
+    # A customer of whom nothing more is heard is let go some day; until then the line's own time decides.
+    if clock >= silent_from:
+        cut, reached = state.newest + 1, clock
+    else:
+        cut, reached = state.newest - rules.lookback, state.newest
     complete_from = rules.complete_from(before.forgotten_before)
     detected = detect(
         customer,
-        interactions,
+        line.interactions,
         clock,
         rules,
         final=final_of(before.known, complete_from),
         complete_from=complete_from,
+        traits=line.traits,
+        known=_untouched(before.known, arrivals) if line.grown else (),
+        expects_before=cut if aside else EVERYTHING_STAYS,
     )
     after = transition(
         before.known,
@@ -114,41 +98,95 @@ def watch(
         clock,
         rules,
         complete_from=complete_from,
+        removed=[Identity(*one) for one in removed],
         memory=detection.light.memory,
     )
-    light, colours = None, before.colours
     due = after.next_due
-    if after.known or before.known:
-        lit = light_of(customer, after.known, clock, detection.light)
-        colours = lit.colour, tuple((one.channel, one.colour) for one in lit.by_channel)
-        if after.changes or colours != before.colours:
-            light = lit
-        due = earliest(due, lit.next_change)
-    changes, sequences = _numbered(after.changes, before.sequences)
-    touched = clock if arrivals else before.touched
-    silent_from = max(state.newest, touched) + rules.lookback + 1
-    # A customer of whom nothing more is heard is let go some day; until then the line's own time decides.
-    if clock >= silent_from:
-        cut, reached = state.newest + 1, clock
+    light, colours, lit_until = None, before.colours, before.lit_until
+    if not same or after.changes or after.known != before.known or not _is_before(clock, lit_until):
+        lit_until = None
+        if after.known or before.known:
+            lit = light_of(customer, after.known, clock, detection.light)
+            colours = lit.colour, tuple([(one.channel, one.colour) for one in lit.by_channel])
+            if after.changes or colours != before.colours:
+                light = lit
+            due = earliest(due, lit.next_change)
+            # A light in which something counts ahead of its time may change before that is due to fade.
+            ahead = bool(after.known) and after.known[-1].raised_at > clock
+            lit_until = clock if ahead else lit.next_change
     else:
-        cut, reached = state.newest - rules.lookback, state.newest
-    kept, forgotten_before = _held_aside(steps, cut, reached, detected.expects, before.forgotten_before)
-    if kept and clock < silent_from:
+        due = earliest(due, lit_until)
+    changes, sequences = _numbered(after.changes, before.sequences)
+    places, forgotten_before = _held_aside(aside, cut, reached, detected.expects, before.forgotten_before)
+    if places and clock < silent_from:
         due = earliest(due, silent_from)
+    marks = line.traits.marks
     return Told(
         changes,
         light,
         Remembered(
-            rules.version,
+            detection.version,
             due,
             after.known,
             sequences,
             colours,
-            len(kept),
-            pack_steps(kept),
+            len(places),
+            pack_steps([aside[place] for place in places]),
             forgotten_before,
             touched,
+            packed([*[marks[place] for place in places], *marks[len(aside) :]], rules),
+            lit_until,
         ),
+    )
+
+
+def _is_quiet(
+    before: Remembered, line: HeldLine, fresh: Sequence[int], clock: Micros, detection: Detection
+) -> bool:
+    """Whether evaluating the line anew would find what is remembered: only such things have arrived as no rule that
+    could stand pays heed to, and nothing is due.
+    """
+    if not (line.grown and _is_before(clock, before.due)):
+        return False
+    if before.known and (before.forgotten_before is not None or not _is_before(clock, before.lit_until)):
+        return False  # what is known may be forgotten, or the light be another
+    arrived = 0
+    for mark in fresh:
+        arrived |= mark
+    if not arrived:
+        return True
+    union = 0
+    for mark in line.traits.marks:
+        union |= mark
+    return not detection.rules.touched(union, arrived)
+
+
+def _untouched(known: Sequence[Finding], arrivals: Sequence[Interaction]) -> Sequence[Finding]:
+    """The findings on whose evidence no arrival tells anything new: a final interaction may have come again, too."""
+    if not known:
+        return known
+    came = {(one.source, one.id) for one in arrivals}
+    return [one for one in known if came.isdisjoint([(seen.source, seen.id) for seen in one.evidence])]
+
+
+def _is_before(clock: Micros, until: Micros | None) -> bool:
+    return until is None or clock < until
+
+
+def _grown(before: Remembered, line: HeldLine, touched: Micros, detection: Detection) -> Remembered:
+    """The same findings and light over a longer line, of which nothing stands aside."""
+    return Remembered(
+        detection.version,
+        before.due,
+        before.known,
+        before.sequences,
+        before.colours,
+        0,
+        b"",
+        before.forgotten_before,
+        touched,
+        packed(line.traits.marks, detection.rules),
+        before.lit_until,
     )
 
 
@@ -172,16 +210,16 @@ def _held_aside(
     reached: Micros,
     expects: Iterable[Expectation],
     forgotten_before: Micros | None,
-) -> tuple[list[Step], Micros | None]:
-    """The steps aside that occurred at `cut` or later, or of which something is expected beyond `reached`; and the
-    instant since when everything is held (see `RuleSet.complete_from`).
+) -> tuple[Sequence[int], Micros | None]:
+    """Which of the steps aside occurred at `cut` or later, or are such that something is expected of them beyond
+    `reached`; and the instant since when everything is held (see `RuleSet.complete_from`).
     """
     if not steps or steps[0].occurred_at >= cut:
-        return list(steps), forgotten_before
+        return range(len(steps)), forgotten_before
     expected = {one.identity: one.until for one in expects}
     kept = [
-        step
-        for step in steps
+        place
+        for place, step in enumerate(steps)
         if step.occurred_at >= cut or _is_expected(expected, Identity(*step.identity), reached)
     ]
     if len(kept) < len(steps):

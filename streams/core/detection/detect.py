@@ -7,7 +7,7 @@ from typing import NamedTuple
 from schemas.findings import Evidence, Finding, FindingState, Identity
 from schemas.interaction import Interaction, Micros
 from streams.core.detection.draft import Draft, Expectation, earliest
-from streams.core.detection.line import Line, Traits, values_of
+from streams.core.detection.line import Interactions, Line, Traits, values_of
 from streams.core.detection.ruleset import CompiledAccumulation, CompiledCase, RuleSet
 
 
@@ -29,7 +29,7 @@ NOTHING = Detected((), None)
 
 def detect(
     customer: str,
-    interactions: Sequence[Interaction],
+    interactions: Interactions,
     now: Micros,
     rules: RuleSet,
     *,
@@ -37,6 +37,7 @@ def detect(
     complete_from: Micros | None = None,
     traits: Traits | None = None,
     known: Sequence[Finding] = (),
+    expects_before: Micros | None = None,
 ) -> Detected:
     """Detect what stands at `now`. Pure: same arguments, same findings.
 
@@ -46,11 +47,12 @@ def detect(
 
     To save work: `traits` are `rules.traits(interactions)`, when they are at hand; `interactions` need then only be
     indexed for what is in question. `known` are findings detected before, none of whose evidence was replaced by a
-    revision since: those that still stand are taken over as they are.
+    revision since: those that still stand are taken over as they are. Of interactions at `expects_before` or later
+    nobody wants to know whether they must be held.
 
     An interaction that occurs later than `now` counts: only absence waits for the clock.
     """
-    line = Line(interactions, traits or rules.traits(interactions), now, rules.horizon)
+    line = Line(interactions, traits or rules.traits(interactions), now, rules.horizon, expects_before)
     union = line.union
     finals = _by_case(final)
     before = _by_case(known)

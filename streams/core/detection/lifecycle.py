@@ -53,7 +53,7 @@ def transition(
       changed since, or is gone, is `settled`: the new version says nothing about what the old one found.
 
     A finding keeps the rule version that found it until its content changes. `arrivals` are the interactions that
-    were put on the timeline since the last transition, `removed` those taken away (moved, erased).
+    were put on the timeline since the last transition, `removed` those taken away, because they are another customer's.
     Findings older than `memory` that are final are forgotten; nothing is told of that.
     """
     if not known and not detected.findings:
@@ -75,7 +75,7 @@ def transition(
             kept.append(after)
             continue
         if after is None:
-            if rules.versions.get(before.rule) != before.rule_version:
+            if rules.versions.get(before.rule) != before.rule_version and not _rests_on(before, removed):
                 settled = before
                 if before.state == "open":
                     settled = msgspec.structs.replace(before, state="settled")
@@ -105,6 +105,10 @@ def transition(
         changes.extend(_raised(finding, arrivals, rules.horizon))
     kept.sort(key=lambda finding: (finding.raised_at, finding.finding_id))
     return Transition(tuple(kept), tuple(changes), next_due)
+
+
+def _rests_on(finding: KnownFinding, identities: Sequence[Identity]) -> bool:
+    return bool(identities) and any(one.identity in identities for one in finding.evidence)
 
 
 def _aged(finding: KnownFinding, now: Micros, horizon: Micros) -> KnownFinding:
@@ -156,15 +160,15 @@ def _cause(
 ) -> tuple[str, Identity | None]:
     """What made the difference, and which interaction.
 
-    `removed`: evidence was taken away; `corrected`: a later revision of evidence came; `arrived`: it is new among the
-    evidence, or else about the same subject, or else the latest that came; `time`: nothing came.
+    `moved`: evidence is another customer's; `corrected`: a later revision of evidence came; `arrived`: it is new among
+    the evidence, or else about the same subject, or else the latest that came; `time`: nothing came.
     """
     evidence = {one.identity for one in before.evidence}
     gained = {one.identity for one in after.evidence} - evidence if after is not None else frozenset()
     came = list(map(_identity, arrivals))
     for identity in removed:
         if identity in evidence:
-            return "removed", identity
+            return "moved", identity
     for identity in came:
         if identity in evidence:
             return "corrected", identity
@@ -177,7 +181,7 @@ def _cause(
             return "arrived", _identity(arrival)
     if came:
         return "arrived", came[-1]
-    return ("removed", removed[0]) if removed else ("time", None)
+    return ("moved", removed[0]) if removed else ("time", None)
 
 
 def _identity(interaction: Interaction) -> Identity:

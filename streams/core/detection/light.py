@@ -12,7 +12,7 @@ all findings fade at the same instants.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import exp2, floor, log2
-from typing import Final
+from typing import Final, NamedTuple
 
 from schemas.findings import ChannelLight, Colour, Contribution, Finding, Light
 from schemas.interaction import DAY, SECOND, Micros
@@ -48,52 +48,34 @@ class LightPolicy:
     @property
     def fading(self) -> Fading:
         """How a light goes out by itself, for whoever shows it later."""
-        yellow, red = self._down()
-        return Fading(self.half_life, yellow, red)
+        scale = _scale(self)
+        return Fading(self.half_life, scale.below_yellow, scale.below_red)
 
-    def adding(self, finding: Finding) -> "Adding":
-        """What a finding adds at first, in thousandths (a severe one never less than red takes), and since which
-        minute.
-        """
-        weight = max(finding.weight, self.red) if finding.severity == "severe" else finding.weight
-        return weight * POINT, finding.raised_at // MINUTE
 
-    def score(self, adding: Sequence["Adding"], minute: int) -> int:
-        """What findings add up to at a minute, in thousandths, each rounded half up."""
-        halving = self.half_life / MINUTE
-        total = 0
-        for weight, since in adding:
-            total += int((weight * exp2((since - minute) / halving) if since < minute else weight) + 0.5)
-        return total
+class _Scale(NamedTuple):
+    """A policy in thousandths of a point and in minutes."""
 
-    def _up(self) -> tuple[int, int]:
-        return floor(self.yellow * POINT + 0.5), floor(self.red * POINT + 0.5)
-
-    def _down(self) -> tuple[int, int]:
-        left = (1 - self.hysteresis) * POINT
-        return floor(self.yellow * left + 0.5), floor(self.red * left + 0.5)
-
-    def leaves(self, colour: Colour) -> int:
-        """Below which score (thousandths) a light that is not green goes down."""
-        yellow, red = self._down()
-        return red if colour == "red" else yellow
+    yellow: int
+    red: int
+    below_yellow: int
+    """A yellow light goes down when the score is less."""
+    below_red: int
+    halving: float
 
     def risen(self, colour: Colour, score: int) -> Colour:
         """The colour after the score went up to `score`."""
-        yellow, red = self._up()
-        if score >= red:
+        if score >= self.red:
             return "red"
-        return "yellow" if score >= yellow and colour == "green" else colour
+        return "yellow" if score >= self.yellow and colour == "green" else colour
 
     def fallen(self, colour: Colour, score: int) -> Colour:
         """The colour after the score went down to `score`."""
-        yellow, red = self._down()
-        if colour == "red" and score < red:
+        if colour == "red" and score < self.below_red:
             colour = "yellow"
-        return "green" if colour == "yellow" and score < yellow else colour
+        return "green" if colour == "yellow" and score < self.below_yellow else colour
 
 
-Adding = tuple[float, int]
+_Adding = tuple[float, int]
 """What a finding adds at first, in thousandths of a point, and the minute (since the epoch) from which on it fades."""
 
 DEFAULT_LIGHT: Final = LightPolicy()
@@ -105,19 +87,24 @@ def light_of(
     """The light at `now`. Withdrawn findings do not count; one that was raised later than `now` (the clock may
     be behind the events) counts whole.
     """
-    standing = sorted(
-        (one for one in findings if one.state != "withdrawn"), key=lambda one: (one.raised_at, one.finding_id)
-    )
-    adding = [policy.adding(one) for one in standing]
-    score, colour, next_change = _lit(adding, now // MINUTE, policy)
+    scale = _scale(policy)
+    minute = now // MINUTE
+    standing = sorted([one for one in findings if one.state != "withdrawn"], key=_place)
+    adding = [_adding(one, policy) for one in standing]
+    points = [_points(weight, since, minute, scale.halving) for weight, since in adding]
+    colour, next_change = _lit(adding, minute, scale)
     channels: list[ChannelLight] = []
     present = {one.channel for one in standing}
     for channel in CHANNELS:
-        if channel in present:
+        if channel not in present:
+            continue
+        its_colour = colour
+        if len(present) > 1:
             mine = [its for one, its in zip(standing, adding, strict=True) if one.channel == channel]
-            part, its_colour, its_change = _lit(mine, now // MINUTE, policy)
-            channels.append(ChannelLight(channel, part, its_colour))
+            its_colour, its_change = _lit(mine, minute, scale)
             next_change = earliest(next_change, its_change)
+        part = sum([its for one, its in zip(standing, points, strict=True) if one.channel == channel])
+        channels.append(ChannelLight(channel, part, its_colour))
     lines = [
         Contribution(
             one.finding_id,
@@ -125,18 +112,18 @@ def light_of(
             one.channel,
             one.severity,
             one.raised_at,
-            points,
+            its,
             one.sentence,
-            policy.adding(one)[0] / POINT,
+            weight / POINT,
         )
-        for one, its in zip(standing, adding, strict=True)
-        if (points := policy.score((its,), now // MINUTE))
+        for one, its, (weight, _) in zip(standing, points, adding, strict=True)
+        if its
     ]
-    lines.sort(key=lambda line: (-line.points, line.raised_at, line.finding_id))
+    lines.sort(key=_heaviest_first)
     return Light(
         customer,
         now,
-        score,
+        sum(points),
         colour,
         tuple(channels),
         tuple(lines),
@@ -144,19 +131,62 @@ def light_of(
     )
 
 
-def _lit(adding: Sequence[Adding], now: int, policy: LightPolicy) -> tuple[int, Colour, int | None]:
-    """Score, colour and the minute of the next change: the history of the findings played from green."""
+def _place(finding: Finding) -> tuple[Micros, str]:
+    return finding.raised_at, finding.finding_id
+
+
+def _heaviest_first(line: Contribution) -> tuple[int, Micros, str]:
+    return -line.points, line.raised_at, line.finding_id
+
+
+def _scale(policy: LightPolicy) -> _Scale:
+    left = (1 - policy.hysteresis) * POINT
+    return _Scale(
+        floor(policy.yellow * POINT + 0.5),
+        floor(policy.red * POINT + 0.5),
+        floor(policy.yellow * left + 0.5),
+        floor(policy.red * left + 0.5),
+        policy.half_life / MINUTE,
+    )
+
+
+def _adding(finding: Finding, policy: LightPolicy) -> _Adding:
+    """A severe finding never adds less than red takes."""
+    weight = max(finding.weight, policy.red) if finding.severity == "severe" else finding.weight
+    return weight * POINT, finding.raised_at // MINUTE
+
+
+def _points(weight: float, since: int, minute: int, halving: float) -> int:
+    """What a finding adds at a minute, in thousandths, rounded half up."""
+    return int((weight * exp2((since - minute) / halving) if since < minute else weight) + 0.5)
+
+
+def _score(adding: Sequence[_Adding], minute: int, halving: float) -> int:
+    """What findings add up to at a minute, in thousandths."""
+    total = 0
+    for weight, since in adding:
+        total += _points(weight, since, minute, halving)
+    return total
+
+
+def _lit(adding: Sequence[_Adding], now: int, scale: _Scale) -> tuple[Colour, int | None]:
+    """Colour and the minute of the next change: the history of the findings played from green."""
+    at_most = 0
+    for weight, _ in adding:
+        at_most += int(weight + 0.5)
+    if at_most < scale.yellow:
+        return "green", None
     colour: Colour = "green"
-    for index, (_, since) in enumerate(adding):
-        minute = min(since, now)
-        colour = policy.fallen(colour, policy.score(adding[:index], minute))
-        colour = policy.risen(colour, policy.score(adding[: index + 1], minute))
-    score = policy.score(adding, now)
-    colour = policy.fallen(colour, score)
-    return score, colour, _fades_at(adding, now, colour, policy)
+    halving = scale.halving
+    for index, (weight, since) in enumerate(adding):
+        score = _score(adding[:index], min(since, now), halving)
+        colour = scale.fallen(colour, score)
+        colour = scale.risen(colour, score + int(weight + 0.5))
+    colour = scale.fallen(colour, _score(adding, now, halving))
+    return colour, _fades_at(adding, now, colour, scale)
 
 
-def _fades_at(adding: Sequence[Adding], now: int, colour: Colour, policy: LightPolicy) -> int | None:
+def _fades_at(adding: Sequence[_Adding], now: int, colour: Colour, scale: _Scale) -> int | None:
     """The first minute after `now` at which a colour goes down with nothing new.
 
     All findings fade alike, so the sum crosses a threshold at an instant that can be calculated; rounding moves it by
@@ -164,22 +194,21 @@ def _fades_at(adding: Sequence[Adding], now: int, colour: Colour, policy: LightP
     """
     if colour == "green":
         return None
-
-    def lasts(minute: int) -> bool:
-        return policy.fallen(colour, policy.score(adding, minute)) == colour
-
+    halving = scale.halving
+    leaves = scale.below_red if colour == "red" else scale.below_yellow
     begin = max(now, adding[-1][1])
-    halving = policy.half_life / MINUTE
-    whole = sum(weight * exp2((since - begin) / halving) for weight, since in adding)
-    guess = begin + max(0, int(halving * log2(whole / policy.leaves(colour))))
+    whole = 0.0
+    for weight, since in adding:
+        whole += weight * exp2((since - begin) / halving)
+    guess = begin + max(0, int(halving * log2(whole / leaves)))
     early, late, step = max(begin, guess - 1), guess + 1, 2
-    while early > begin and not lasts(early):
+    while early > begin and _score(adding, early, halving) < leaves:
         early, step = max(begin, early - step), step * 2
-    while lasts(late):
+    while _score(adding, late, halving) >= leaves:
         early, late, step = late, late + step, step * 2
     while late - early > 1:
         middle = (early + late) // 2
-        if lasts(middle):
+        if _score(adding, middle, halving) >= leaves:
             early = middle
         else:
             late = middle

@@ -2,8 +2,8 @@
 fulfils.
 """
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple, Protocol
 
 from schemas.findings import Evidence, Identity, evidence_of
 from schemas.interaction import Interaction, Micros
@@ -20,27 +20,61 @@ class Traits(NamedTuple):
     """`case:ID`, `order:ID`, `reason:a.b`, `thread:ID` (`streams.core.facets.subjects_of`)."""
 
 
+class Interactions(Protocol):
+    """Interactions to be had one at a time, in the order of the timeline: a list of them, or what opens them then."""
+
+    def __getitem__(self, index: int, /) -> Interaction:
+        """The interaction at a place from 0 on."""
+        ...
+
+    def __iter__(self) -> Iterator[Interaction]:
+        """All of them."""
+        ...
+
+
 class Line:
     """Interactions of one customer, sorted by position, at an instant. `union` is all their marks together.
+    `expects_before`: expectations are asked for of what occurred before it alone; None: of all.
 
     What several rules ask for is worked out when the first of them asks.
     """
 
-    __slots__ = ("_by_key", "_having", "at", "horizon", "interactions", "keys", "marks", "now", "union")
+    __slots__ = (
+        "_by_key",
+        "_having",
+        "at",
+        "expects_before",
+        "horizon",
+        "interactions",
+        "keys",
+        "marks",
+        "now",
+        "union",
+    )
 
     def __init__(
-        self, interactions: Sequence[Interaction], traits: Traits, now: Micros, horizon: Micros
+        self,
+        interactions: Interactions,
+        traits: Traits,
+        now: Micros,
+        horizon: Micros,
+        expects_before: Micros | None = None,
     ) -> None:
         self.interactions = interactions
         self.at, self.marks, self.keys = traits
         self.now = now
         self.horizon = horizon
+        self.expects_before = expects_before
         union = 0
         for mark in self.marks:
             union |= mark
         self.union = union
         self._having: dict[int, list[int]] = {}
         self._by_key: dict[int, dict[str, list[int]]] = {}
+
+    def asks_for(self, index: int) -> bool:
+        """Whether it is to be told that something is expected of an interaction."""
+        return self.expects_before is None or self.at[index] < self.expects_before
 
     def having(self, bits: int) -> list[int]:
         """The indices of the interactions that fulfil one of the conditions."""
@@ -86,6 +120,7 @@ def values_of(interaction: Interaction, fields: Sequence[str]) -> dict[str, str]
     """The values of fields as text, less what is absent. Derived fields tell nothing that is not in another."""
     values: dict[str, str] = {}
     for field in fields:
+        value: object
         if field.startswith("attributes."):
             value = interaction.attributes.get(field[11:])
         else:

@@ -117,43 +117,62 @@ class Mismatch:
         priced = line.having(self.has_expected | self.has_actual)
         if not priced:
             return NOTHING
+        holds = line.asks_for(priced[0])
+        if not holds and not (line.union & self.has_expected and line.union & self.has_actual):
+            return NOTHING
         drafts: list[Draft] = []
         expects: list[Expectation] = []
         compared: set[int] = set()
+        comparable = len([index for index in priced if line.marks[index] & self.has_actual])
         for order, tie in enumerate(self.ties):
-            earlier = self.ties[:order]
+            if len(compared) == comparable and not holds:
+                break
             for name, chain in self._chains(line, priced, tie):
-                if tie.compare == "each":
-                    drafts.extend(self._each(line, name, chain, compared))
-                else:
-                    drafts.extend(self._sum(line, name, chain, compared, earlier))
-                until = line.at[chain[-1]] + self.within + changeable_for(line.horizon)
-                expects.extend(
-                    Expectation(line.identity(index), until)
-                    for index in chain
-                    if until > line.at[index] + self.lookback
-                )
+                if self._can_differ(line, chain, compared):
+                    if tie.compare == "each":
+                        drafts.extend(self._each(line, name, chain, compared))
+                    else:
+                        drafts.extend(self._sum(line, name, chain, compared, self.ties[:order]))
+                if holds:
+                    until = line.at[chain[-1]] + self.within + changeable_for(line.horizon)
+                    expects.extend(
+                        Expectation(line.identity(index), until)
+                        for index in chain
+                        if until > line.at[index] + self.lookback and line.asks_for(index)
+                    )
         return Seen(drafts, None, expects)
 
-    def _chains(self, line: Line, priced: Sequence[int], tie: Tie) -> Iterator[tuple[str, list[int]]]:
+    def _can_differ(self, line: Line, chain: Sequence[int], compared: set[int]) -> bool:
+        """Whether a chain has an expected amount, and an actual one that was not compared yet."""
+        union = 0
+        for index in chain:
+            mark = line.marks[index]
+            union |= mark & ~self.has_actual if index in compared else mark
+        return bool(union & self.has_expected and union & self.has_actual)
+
+    def _chains(self, line: Line, priced: Sequence[int], tie: Tie) -> list[tuple[str, list[int]]]:
         """The amounts that belong together, in order of time; at one instant what is expected comes first."""
-        groups: dict[Hashable, list[int]] = {}
+        groups: dict[tuple[Hashable, tuple[Any, ...]], list[int]] = {}
         for index in priced:
             interaction = line.interactions[index]
             value = tie.key(interaction)
             if value is not None:
-                same = tuple(read(interaction) for read in self.same)
+                same = tuple([read(interaction) for read in self.same])
                 groups.setdefault((value, same), []).append(index)
-        for indices in groups.values():
-            indices.sort(key=lambda index: (line.at[index], not line.marks[index] & self.has_expected, index))
+        chains: list[tuple[str, list[int]]] = []
+        for members in groups.values():
+            places = [(line.at[index], not line.marks[index] & self.has_expected, index) for index in members]
+            places.sort()
+            indices = [index for _, _, index in places]
             name = str(tie.key(line.interactions[indices[0]]))
             chain = indices[:1]
             for index in indices[1:]:
                 if line.at[index] - line.at[chain[-1]] > self.within:
-                    yield name, chain
+                    chains.append((name, chain))
                     chain = []
                 chain.append(index)
-            yield name, chain
+            chains.append((name, chain))
+        return chains
 
     def _each(self, line: Line, name: str, chain: Sequence[int], compared: set[int]) -> Iterator[Draft]:
         expected = [index for index in chain if line.marks[index] & self.has_expected]
@@ -161,15 +180,16 @@ class Mismatch:
         if not expected or not actual:
             return
         times = [line.at[index] for index in expected]
-        refunds = [[index, -self._actual(line, index)] for index in actual if self._actual(line, index) < 0]
-        for index in actual:
+        amounts = [(index, self._actual(line, index)) for index in actual]
+        refunds: list[list[Any]] = [[index, -amount] for index, amount in amounts if amount < 0]
+        for index, amount in amounts:
             basis = expected[max(0, bisect_right(times, line.at[index]) - 1)]
             if line.at[basis] > line.at[index] + line.horizon:
                 continue
             compared.add(index)
             wanted = self._expected(line, basis)
-            excess = self._actual(line, index) - wanted
-            if excess <= self.tolerance or self._actual(line, index) <= 0:
+            excess = amount - wanted
+            if excess <= self.tolerance or amount <= 0:
                 continue
             raised_at = max(line.at[index], line.at[basis])
             used, resolved_at = self._take_back(line, refunds, index, excess - self.tolerance, raised_at)
@@ -184,7 +204,7 @@ class Mismatch:
                 self._severity(wanted, excess),
                 resolved_at,
                 line.keys[index],
-                facts=partial(self._told, line, index, name, wanted, self._actual(line, index), excess),
+                facts=partial(self._told, line, index, name, wanted, amount, excess),
             )
 
     def _take_back(

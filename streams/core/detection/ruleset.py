@@ -8,13 +8,13 @@ from hashlib import blake2b
 from typing import Any, Final, Literal, NamedTuple, assert_never
 
 from schemas.interaction import DAY, SECOND, Interaction, Micros
-from schemas.vocabulary import INTERACTION_TYPES
 from streams.core.detection.absence import Absence
 from streams.core.detection.accumulation import Accumulation
 from streams.core.detection.calendars import Calendar
-from streams.core.detection.conditions import Condition, Test, compile_condition, reader_of
+from streams.core.detection.conditions import BEHIND_DERIVED, Condition, compile_condition, reader_of
 from streams.core.detection.draft import Detector, changeable_for
-from streams.core.detection.line import Traits
+from streams.core.detection.line import Interactions, Traits
+from streams.core.detection.marking import Marker
 from streams.core.detection.mismatch import Excess, Mismatch, Tie
 from streams.core.detection.repeat import Repeat
 from streams.core.detection.rule import (
@@ -43,12 +43,15 @@ MakeCalendar = Callable[[CalendarFile], Calendar]
 
 
 class CompiledCase(NamedTuple):
-    """One case, ready to look. `needs` are the bits without which it sees nothing."""
+    """One case, ready to look. `needs` are the bits without any of which it sees nothing; to an interaction that has
+    none of `touches` it pays no heed.
+    """
 
     rule: RuleFile
     version: str
     name: str
     needs: int
+    touches: int
     detector: Detector
     fields: tuple[str, ...]
     """Whose values are told with the evidence."""
@@ -85,7 +88,7 @@ class RuleSet:
     accumulations: tuple[CompiledAccumulation, ...]
     reach: Micros
     """How far before it is raised the evidence of a finding can lie, promises and paused clocks aside."""
-    tests: Mapping[str, tuple[tuple[int, Test], ...]] = field(repr=False)
+    marker: Marker = field(repr=False)
 
     @property
     def cool_downs(self) -> dict[str, float]:
@@ -113,13 +116,18 @@ class RuleSet:
         be kept beside the interaction as long as the version of the set stays. An interaction with mark 0 takes
         part in nothing: putting it on a timeline, or taking it away, changes no finding.
         """
-        mark = 0
-        for bit, holds in self.tests[interaction.type]:
-            if holds(interaction):
-                mark |= bit
-        return mark
+        return self.marker.mark(interaction)
 
-    def traits(self, interactions: Sequence[Interaction]) -> Traits:
+    def touched(self, union: int, fresh: int) -> bool:
+        """Whether interactions with the marks `fresh` can change what stands on a line whose marks together, theirs
+        among them, are `union`.
+        """
+        for case in self.cases:  # noqa: SIM110 - a generator would cost more than the comparisons
+            if fresh & case.touches and union & case.needs == case.needs:
+                return True
+        return False
+
+    def traits(self, interactions: Interactions) -> Traits:
         """The traits of interactions; to be kept beside them where that is cheaper than working them out."""
         return Traits(
             [one.occurred_at for one in interactions],
@@ -134,6 +142,8 @@ class _Bits:
     def __init__(self) -> None:
         self.conditions: list[Condition] = []
         self._known: dict[str, int] = {}
+        self.drawn = 0
+        """All that was asked for since it was last set to zero."""
 
     def of(self, spec: Mapping[str, Any] | None) -> int:
         if spec is None:
@@ -142,16 +152,9 @@ class _Bits:
         if text not in self._known:
             self._known[text] = 1 << len(self.conditions)
             self.conditions.append(compile_condition(spec))
-        return self._known[text]
-
-    def tests(self) -> dict[str, tuple[tuple[int, Test], ...]]:
-        """For each interaction type the conditions that it can fulfil."""
-        kinds = [kind for kinds in INTERACTION_TYPES.values() for kind in kinds]
-        numbered = [(1 << place, condition) for place, condition in enumerate(self.conditions)]
-        return {
-            kind: tuple((bit, one.holds) for bit, one in numbered if one.types is None or kind in one.types)
-            for kind in kinds
-        }
+        bit = self._known[text]
+        self.drawn |= bit
+        return bit
 
 
 def compile_rules(
@@ -189,6 +192,7 @@ def compile_rules(
                 CompiledAccumulation(rule, version, case.name, gatherer, sentence, action, case.channel)
             )
         else:
+            bits.drawn = 0
             needs, detector, fields = _compile(case, bits, calendar, lookback)
             cases.append(
                 CompiledCase(
@@ -196,6 +200,7 @@ def compile_rules(
                     version,
                     case.name,
                     needs,
+                    bits.drawn,
                     detector,
                     _told_fields(fields),
                     sentence,
@@ -205,7 +210,14 @@ def compile_rules(
             )
     told = _canonical([DEFINITIONS, horizon, sorted(versions.items())])
     return RuleSet(
-        enabled, _digest(told), versions, horizon, tuple(cases), tuple(accumulations), reach, bits.tests()
+        enabled,
+        _digest(told),
+        versions,
+        horizon,
+        tuple(cases),
+        tuple(accumulations),
+        reach,
+        Marker(bits.conditions),
     )
 
 
@@ -316,15 +328,9 @@ def _fields(*specs: Mapping[str, Any] | None) -> list[str]:
     return [name for spec in specs if spec is not None for name in compile_condition(spec).fields]
 
 
-_BEHIND_DERIVED: Final[dict[str, tuple[str, ...]]] = {
-    "contact": ("type", "direction"),
-    "verdict": ("outcome", "action"),
-}
-
-
 def _told_fields(names: Sequence[str]) -> tuple[str, ...]:
     """Field names without repetition, derived ones replaced by what they are derived from."""
-    plain = (field for name in names for field in _BEHIND_DERIVED.get(name, (name,)))
+    plain = (field for name in names for field in BEHIND_DERIVED.get(name, (name,)))
     return tuple(dict.fromkeys(plain))
 
 

@@ -24,6 +24,20 @@ _MAILBOX_OF_NOBODY: Final = re.compile(
 _RESERVED_DOMAIN: Final = re.compile(r"(?:.*\.)?(?:invalid|localhost)")
 
 
+_SOMETHING: Final = frozenset("123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
+
+
+def _may_be_nobody(kind: str, value: str) -> bool:
+    """False where a look at two characters tells that no pattern of `_NOBODY` fits: most values are somebody's."""
+    if len(value) < 2 or value[-1] not in _SOMETHING:
+        return True
+    if kind == "phone":
+        return value[-1] == value[-2]
+    if kind == "device":
+        return value[0] == value[1] or value[0] == "-" or value[1] == "-"
+    return False
+
+
 class CatchAll:
     """Tells the values that never link, by a policy: made once, asked often."""
 
@@ -38,7 +52,7 @@ class CatchAll:
         kind, _, value = name.partition(":")
         if value.casefold() in self._words or name in self._blocked:
             return True
-        if _NOBODY.get(kind, _NO_VALUE).fullmatch(value) is not None:
+        if _may_be_nobody(kind, value) and _NOBODY.get(kind, _NO_VALUE).fullmatch(value) is not None:
             return True
         if kind == "email":
             return self._is_mailbox_of_nobody(value.casefold())

@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 
 from schemas.interaction import Micros
 from schemas.links import LEARNT, Name, order_of
-from streams.core.identification.graph import Edge
+from streams.core.identification.edge import Edge
 
 
 def clusters(

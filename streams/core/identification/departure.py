@@ -31,13 +31,14 @@ def depart(
     steps = [step for step in held if step.identity not in leaving]
     if len(steps) == len(held):
         return Advance((), (), (), (), before)
+    removed = [step.identity for step in held if step.identity in leaving]
     clock = max(now, before.clock)
     known = [step.occurred_at for step in steps[-1:]]
     known += [journey.ended_at for journey in before.carried]
     if before.floor is not None:
         known.append(before.floor - policy.gap)
     if not known:
-        return Advance((), (), [journey.journey_id for journey in before.journeys], (), None)
+        return Advance((), (), [journey.journey_id for journey in before.journeys], (), None, removed=removed)
     newest = max(known)
     journeys, due = evaluate(Timeline(customer, steps, before.carried), clock, policy)
     standing = {journey.journey_id for journey in journeys}
@@ -55,7 +56,7 @@ def depart(
         before.carried,
         marks_of(steps),
     )
-    return Advance(rows, journeys, retracted, (), state)
+    return Advance(rows, journeys, retracted, (), state, removed=removed)
 
 
 def followed_by(first: Advance, second: Advance) -> Advance:
@@ -71,6 +72,9 @@ def followed_by(first: Advance, second: Advance) -> Advance:
         second.state,
         first.beyond + second.beyond,
         first.folded + second.folded,
+        [*first.placed, *second.placed],
+        [*first.left, *second.left],
+        [*first.removed, *second.removed],
     )
 
 

@@ -7,55 +7,10 @@ hub knows how many others it was seen with, in whatever order it was learnt.
 
 from collections.abc import Iterator
 
-import msgspec
-
 from schemas.interaction import Micros
-from schemas.links import LEARNT, UPSTREAM, Link, Name, Rank, Statement, is_strong, kind_of, strength_of
+from schemas.links import LEARNT, UPSTREAM, Link, Name, Statement, is_strong, kind_of, strength_of
+from streams.core.identification.edge import NEVER, Edge
 from streams.core.identification.policy import IdentityPolicy
-
-NEVER: Micros = 2**63
-"""`first_seen` of a pair that was never seen together."""
-
-
-class Edge(msgspec.Struct, gc=False):
-    """What is known of two identifiers: what was learnt (`first_seen` less than `NEVER`), and what was told."""
-
-    a: Name
-    b: Name
-    first_seen: Micros = NEVER
-    last_seen: Micros = 0
-    evidence: str = ""
-    told: tuple[Statement, ...] = ()
-
-    def other(self, name: Name) -> Name:
-        """The other end."""
-        return self.b if name == self.a else self.a
-
-    @property
-    def is_learnt(self) -> bool:
-        """Whether the two were seen together."""
-        return self.first_seen != NEVER
-
-    @property
-    def verdict(self) -> tuple[Rank, bool, Micros]:
-        """The rank that has the say, whether it links, and when it was told (learnt: first seen).
-
-        The highest rank has the say; in it what was told latest, among equals the greater source, then id.
-        """
-        if not self.told:
-            return LEARNT, True, self.first_seen
-        best = max(self.told, key=_weight)
-        return best.rank, best.links, best.occurred_at
-
-    def link(self) -> Link | None:
-        """The record of what was learnt."""
-        return (
-            Link(self.a, self.b, self.first_seen, self.last_seen, self.evidence) if self.is_learnt else None
-        )
-
-
-def _weight(told: Statement) -> tuple[int, Micros, str, str]:
-    return told.rank, told.occurred_at, told.source, told.id
 
 
 class Graph:
@@ -110,6 +65,14 @@ class Graph:
                     return edge
             return None
         return found if found is not None and there in (found.a, found.b) else None  # type: ignore[union-attr,return-value]
+
+    def is_known(self, a: Name, b: Name, at: Micros, day: Micros) -> bool:
+        """Whether it is known that the two were seen together earlier than `at`, and on that day or later."""
+        found = self._edges.get(b)
+        if type(found) is Edge and found.a == a:
+            return found.first_seen < at and day <= found.last_seen
+        edge = self.edge(a, b)
+        return edge is not None and edge.first_seen < at and day <= edge.last_seen
 
     def is_settled(self, a: Name, b: Name) -> bool:
         """Whether nothing that may yet be learnt of a pair can matter: both are hubs."""

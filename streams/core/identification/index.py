@@ -6,6 +6,7 @@ from itertools import combinations
 from schemas.identifiers import Identifiers
 from schemas.interaction import DAY, Micros
 from schemas.links import (
+    PREFIXES,
     WEAK_FROM,
     Link,
     Name,
@@ -19,7 +20,8 @@ from schemas.links import (
 )
 from schemas.vocabulary import IDENTIFIER_KINDS
 from streams.core.identification.catch_all import CatchAll
-from streams.core.identification.graph import Edge, Graph
+from streams.core.identification.edge import Edge
+from streams.core.identification.graph import Graph
 from streams.core.identification.policy import DEFAULT_POLICY, IdentityPolicy
 from streams.core.identification.region import strong_region, weak_region
 from streams.core.identification.settle import Place, Settlement
@@ -42,9 +44,7 @@ class IdentityIndex:
         self._told: dict[tuple[str, str], Statement] = {}
         self._customers: dict[Name, Name] = {}
         self._shared: set[Name] = set()
-        for record in records:
-            self._take(record, None)
-        self._settle_all()
+        self.load(records)
 
     # --- asking ------------------------------------------------------------------------------------------
 
@@ -62,11 +62,19 @@ class IdentityIndex:
         Its strongest identifier has the say; among weak ones one whose customer is known by a strong name. A shared
         one counts only where there is no other, catch-all values and what could not be normalised never.
         """
+        # The two common cases first. Who has another customer than itself is linked, and not shared.
         crm_id = identifiers[0]
         if crm_id is not None:
             name = "crm:" + crm_id
+            customer = self._customers.get(name)
+            if customer is not None:
+                return customer
             if name not in self._shared and self._names_somebody(name):
-                return self._customers.get(name, name)
+                return name
+        elif not unnormalised and identifiers.count(None) == 5:
+            customer = self._customers.get(_first_name(identifiers))
+            if customer is not None:
+                return customer
         names = self._usable(identifiers, unnormalised)
         best: Name | None = None
         for name in names:
@@ -85,6 +93,22 @@ class IdentityIndex:
         """What is known of an identifier, for `touchline identity show`; what a hub learnt is not kept."""
         return self._graph.around(name)
 
+    def statement(self, key: tuple[str, str]) -> Statement | None:
+        """What was told in the fact `(source, id)`, in its highest revision."""
+        return self._told.get(key)
+
+    def closed(self, name: Name) -> int:
+        """The greatest rank whose links do not count at an identifier, because it has too many; -1: all count."""
+        return self._graph.closed(name)
+
+    def is_hub(self, name: Name) -> bool:
+        """Whether it was seen with so many others that what is learnt of it counts no more."""
+        return self._graph.is_hub(name)
+
+    def is_catch_all(self, name: Name) -> bool:
+        """Whether it stands for nobody and is not linked all the same."""
+        return not self._names_somebody(name)
+
     def records(self) -> Iterator[Record]:
         """What it knows, as records: an index made of them answers the same. (What two hubs share is not kept.)"""
         yield from self._told.values()
@@ -93,6 +117,14 @@ class IdentityIndex:
                 link = edge.link()
                 if link is not None and (edge.a == name or self._graph.is_hub(edge.a)):
                     yield link
+
+    def names(self) -> Iterator[Name]:
+        """Every identifier that is linked, or was seen with too many others."""
+        return self._graph.names()
+
+    def __contains__(self, name: Name) -> bool:
+        """Whether an identifier is linked, or was seen with too many others."""
+        return name in self._graph
 
     def __len__(self) -> int:
         """The number of identifiers that are linked."""
@@ -112,10 +144,14 @@ class IdentityIndex:
 
         Each of its identifiers is linked with each: what one of them says of the interaction may depend on another.
         """
-        day = occurred_at - occurred_at % DAY
-        names = names_of(identifiers)
-        if len(names) < 2 or (not unnormalised and self._is_known(names, occurred_at, day)):
+        absent = identifiers.count(None)
+        if absent >= 5:
             return []
+        day = occurred_at - occurred_at % DAY
+        if absent == 4 and not unnormalised:
+            names = names_of(identifiers)
+            if len(names) < 2 or self._graph.is_known(names[0], names[1], occurred_at, day):
+                return []
         news: list[Link] = []
         for a, b in combinations(self._usable(identifiers, unnormalised), 2):
             edge = self._graph.edge(a, b)
@@ -130,12 +166,13 @@ class IdentityIndex:
                     news.append(link)
         return news
 
-    def _is_known(self, names: list[Name], occurred_at: Micros, day: Micros) -> bool:
-        """Whether an interaction with two identifiers adds nothing: the common case, made cheap."""
-        if len(names) != 2:
-            return False
-        edge = self._graph.edge(names[0], names[1])
-        return edge is not None and edge.first_seen < occurred_at and day <= edge.last_seen
+    def load(self, records: Iterable[Record]) -> None:
+        """`apply` for an index that knows nothing yet: cheaper, since every identifier is placed once."""
+        if self._told or len(self._graph):
+            raise ValueError("only an empty index can be loaded")
+        for record in records:
+            self._take(record, None)
+        self._settle_all()
 
     def apply(self, records: Iterable[Record]) -> Changes:
         """Unite records with what is known; the identifiers whose place changed by that."""
@@ -319,3 +356,11 @@ class IdentityIndex:
             self._shared.add(name)
         else:
             self._shared.discard(name)
+
+
+def _first_name(identifiers: Identifiers) -> Name:
+    """The name of the strongest identifier present; empty when there is none."""
+    for prefix, value in zip(PREFIXES, identifiers):  # noqa: B905 - hot
+        if value:
+            return prefix + value
+    return ""

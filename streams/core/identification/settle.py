@@ -19,7 +19,8 @@ from typing import NamedTuple
 from schemas.interaction import Micros
 from schemas.links import Name, is_strong, kind_of, order_of, strength_of
 from streams.core.identification.clusters import clusters, first
-from streams.core.identification.graph import Edge, Graph
+from streams.core.identification.edge import Edge
+from streams.core.identification.graph import Graph
 
 
 class Place(NamedTuple):

@@ -7,8 +7,13 @@ from typing import Any
 
 from faust.types import TP
 
-from schemas.records import SinkBatch
+from schemas.corrections import Correction, correction_of
+from schemas.interaction import Interaction
+from schemas.links import Link
+from schemas.links import Record as LinkRecord
+from schemas.records import IdentityChange, IdentityRow, SinkBatch
 from streams.agents.lanes import Batch
+from streams.core.identification.index import Changes, IdentityIndex
 
 HERE = TP("t", 0)
 
@@ -176,3 +181,72 @@ def pauses(monkeypatch: Any) -> list[float]:
     fake.sleep = sleep
     monkeypatch.setattr(lanes, "asyncio", fake)
     return asked
+
+
+class Known:
+    """What a worker knows of who is whom; it grows by what a test says, and notes who waited for what."""
+
+    def __init__(self, *records: LinkRecord) -> None:
+        self.index = IdentityIndex(records=records)
+        self.links_seen = len(records)
+        self.corrections_seen = 0
+        self.waited: list[int | str] = []
+        self._began = len(records)
+        self._changes: list[tuple[int, Changes, frozenset[str] | None]] = []
+        self._corrections: list[Correction] = []
+
+    def learn(self, *records: LinkRecord) -> None:
+        """Read these records of the log of links."""
+        for record in records:
+            changes = self.index.apply([record])
+            holders = self.index.holders(changes)
+            self.links_seen += 1
+            self._changes.append((self.links_seen, changes, None if holders is None else frozenset(holders)))
+
+    def correct(self, interaction: Interaction) -> None:
+        """Read that the interaction, in its revision, corrects earlier ones."""
+        correction = correction_of(interaction)
+        assert correction is not None
+        self._corrections.append(correction)
+        self.corrections_seen += 1
+
+    async def read_to_end(self) -> None:
+        self.waited.append("end")
+
+    async def wait_for(self, links_seen: int) -> None:
+        self.waited.append(links_seen)
+
+    def correction(self, key: tuple[str, str]) -> Correction | None:
+        found = [one for one in self._corrections if one.key == key]
+        return max(found, key=lambda one: one.revision, default=None)
+
+    def touched_since(self, links_seen: int) -> frozenset[str] | None:
+        if links_seen < self._began:
+            return None
+        news = [holders for at, _, holders in self._changes if at > links_seen]
+        return None if None in news else frozenset().union(*(one for one in news if one is not None))
+
+    def corrected_since(self, corrections_seen: int) -> Sequence[tuple[str, str]]:
+        return [one.key for one in self._corrections[corrections_seen:]]
+
+    def changes_since(self, links_seen: int) -> dict[str, IdentityChange]:
+        return {
+            name: IdentityChange(name, before.customer, after.customer, "merge", 0, "learnt", None)
+            for at, changes, _ in self._changes
+            if at > links_seen
+            for name, (before, after) in changes.items()
+        }
+
+    def named_since(self, links_seen: int) -> set[str]:
+        return set(self.changes_since(links_seen))
+
+    def rows_of(self, names: Iterable[str]) -> list[IdentityRow]:
+        return [IdentityRow(name, *self.index.place(name), 0, ()) for name in names]
+
+    def names(self) -> Iterable[str]:
+        return sorted({name for link in self.index.records() for name in names_in(link)})
+
+
+def names_in(record: LinkRecord) -> Sequence[str]:
+    """The identifiers that a record speaks of."""
+    return (record.a, record.b) if isinstance(record, Link) else record.identifiers

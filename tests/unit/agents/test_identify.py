@@ -1,19 +1,29 @@
 """The identify agent: what becomes of each record of a batch, and in which order it takes effect."""
 
+import asyncio
 import json
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
+from aiokafka import TopicPartition
+from faust.types import TP
 
 from schemas.codec import Decoder
 from schemas.dead_letters import parse_dead_letter
-from schemas.interaction import decode_interaction
+from schemas.identity import FactDecoder
+from schemas.interaction import CONTROL_KEY, Interaction, decode_interaction, decode_watermarks
+from schemas.links import Link, decode_record
+from schemas.records import Coordinates, OffsetRange
 from schemas.topics import partition_of
+from streams.agents.announcing import Announcer
+from streams.agents.facts import Facts
 from streams.agents.identify import Identify
 from streams.agents.lanes import Fenced
+from streams.agents.refusals import Refusals
 from streams.agents.sink import Persister
-from streams.core.identity import customer_of
-from tests.unit.agents.fakes import App, Epochs, Producer, Record, Sink
+from tests.unit.agents.fake_logs import CORRECTIONS, LINKS, Logs
+from tests.unit.agents.fakes import App, Builder, Epochs, Metadata, Producer, Record, Sink
 
 PARTITIONS = 4
 
@@ -26,31 +36,75 @@ class Marks:
         self.seen.append(newest)
 
 
+class LogProducer(Producer):
+    """What is sent to the logs of identity can be read there."""
+
+    def __init__(self, before: Callable[[str], None], logs: Logs) -> None:
+        super().__init__(before)
+        self._logs = logs
+
+    async def send_batch(self, builder: Builder, topic: str, *, partition: int) -> "asyncio.Future[Metadata]":
+        where = TopicPartition(topic, partition)
+        if where in (LINKS, CORRECTIONS):
+            for key, value in builder.records:
+                self._logs.append(where, key, value)
+        return await super().send_batch(builder, topic, partition=partition)
+
+
 class Bench:
-    def __init__(self) -> None:
-        self.app, self.marks, self.order = App(), Marks(), list[str]()
+    """One worker's `identify`. What it announces it reads from the logs, as everybody else does."""
+
+    def __init__(self, logs: Logs) -> None:
+        self.app, self.marks, self.order, self.logs = App(), Marks(), list[str](), logs
         self.sink = Sink(lambda _batch: self.order.append("rows"))
-        self.producer = Producer(self.order.append)
+        self.producer = LogProducer(self.order.append, logs)
+        self.known = logs.knowledge()
         producer: Any = self.producer
         marks: Any = self.marks
-        self.agent = Identify(
-            decode=Decoder("BG", 300_000_000, customer_of=customer_of).decode,
-            producer=lambda: producer,
-            persister=Persister(self.sink),
-            epochs=Epochs(),
-            marks=marks,
-            interactions_topic="interactions",
-            dead_letters_topic="dead",
-            partitions=PARTITIONS,
+        self.announcer = Announcer(
+            lambda: producer, self.known, links_topic=LINKS.topic, corrections_topic=CORRECTIONS.topic
         )
+        shared: dict[str, Any] = {
+            "persister": Persister(self.sink),
+            "epochs": Epochs(),
+            "marks": marks,
+            "knowledge": self.known,
+            "announcer": self.announcer,
+            "refusals": Refusals(lambda: producer, "dead", PARTITIONS),
+        }
+        self.agent = Identify(
+            decode=Decoder("BG", 300_000_000, customer_of=self.known.index.customer_of).decode,
+            producer=lambda: producer,
+            interactions_topic="interactions",
+            partitions=PARTITIONS,
+            **shared,
+        )
+        self.facts = Facts(decoder=FactDecoder("BG", 300_000_000), **shared)
+
+    def sent(self) -> list[tuple[Interaction, int]]:
+        """The interactions in the order of sending in each partition, each with the position that its sender told."""
+        found = []
+        for (topic, _), items in self.producer.sent.items():
+            told = None
+            for key, value in items if topic == "interactions" else ():
+                assert value is not None
+                if key == CONTROL_KEY:
+                    told = decode_watermarks(value).links_seen
+                else:
+                    assert told is not None, "every interaction stands behind a control record"
+                    found.append((decode_interaction(value), told))
+        return found
+
+    def customers(self) -> dict[str, str | None]:
+        """By id, whose each interaction is."""
+        return {one.id: one.customer for one, _ in self.sent()}
 
     async def handle(self, *values: bytes, topic: str = "touchline.visit") -> None:
-        await self.agent(
-            self.app.batch(
-                Record(offset, value, b"k%d" % offset, topic, 1, 1_700_000_000_000, (("h", b"\xff"),))
-                for offset, value in enumerate(values)
-            )
+        records = (
+            Record(offset, value, b"k%d" % offset, topic, 1, 1_700_000_000_000, (("h", b"\xff"),))
+            for offset, value in enumerate(values)
         )
+        await self.agent(self.app.batch(records, TP(topic, 1)))
 
 
 def event(number: int, at: str = "2026-03-01T10:00:00Z", **customer: str) -> bytes:
@@ -66,14 +120,29 @@ def event(number: int, at: str = "2026-03-01T10:00:00Z", **customer: str) -> byt
     ).encode()
 
 
-async def test_interactions_go_to_the_partition_of_their_customer_with_the_customer_as_key() -> None:
-    bench = Bench()
+@pytest.fixture
+async def logs() -> Logs:
+    return Logs()
+
+
+@pytest.fixture
+async def bench(logs: Logs) -> AsyncIterator[Bench]:
+    """A worker that has read the logs, which are empty unless the test has used them first."""
+    one = Bench(logs)
+    await one.known.start()
+    yield one
+    await one.known.close()
+
+
+async def test_interactions_go_to_the_partition_of_their_customer_with_the_customer_as_key(
+    bench: Bench,
+) -> None:
     await bench.handle(*(event(number, crm_id=f"c{number}") for number in range(20)))
     sent = {
         key: (partition, decode_interaction(value))
         for (topic, partition), items in bench.producer.sent.items()
         for key, value in items
-        if topic == "interactions" and key is not None and value is not None
+        if topic == "interactions" and key not in (None, CONTROL_KEY) and value is not None
     }
     assert len(sent) == 20
     for key, (partition, interaction) in sent.items():
@@ -83,15 +152,12 @@ async def test_interactions_go_to_the_partition_of_their_customer_with_the_custo
         assert interaction.received_at == 1_700_000_000_000_000
 
 
-async def test_one_customers_interactions_keep_their_order() -> None:
-    bench = Bench()
+async def test_one_customers_interactions_keep_their_order(bench: Bench) -> None:
     await bench.handle(*(event(number, crm_id="ann") for number in range(9)))
-    (items,) = bench.producer.sent.values()
-    assert [decode_interaction(value or b"").offset for _, value in items] == list(range(9))
+    assert [one.offset for one, _ in bench.sent()] == list(range(9))
 
 
-async def test_a_bad_record_is_a_dead_letter_as_it_came_and_its_neighbours_pass() -> None:
-    bench = Bench()
+async def test_a_bad_record_is_a_dead_letter_as_it_came_and_its_neighbours_pass(bench: Bench) -> None:
     await bench.handle(event(0, crm_id="ann"), b"\xff{", event(2, crm_id="bob"))
     ((topic, _partition, key, value, headers),) = bench.producer.headers
     assert (topic, key, value) == ("dead", b"k1", b"\xff{")
@@ -99,43 +165,172 @@ async def test_a_bad_record_is_a_dead_letter_as_it_came_and_its_neighbours_pass(
     assert (letter.topic, letter.partition, letter.offset) == ("touchline.visit", 1, 1)
     assert letter.headers == (("h", b"\xff"),)
     (rows,) = bench.sink.written
-    assert [found.offset for found in rows.received] == [0, 1, 2]
+    assert rows.received == (OffsetRange("touchline.visit", 1, 0, 2),)
     assert [found.value for found in rows.dead_letters] == [b"\xff{"]
-    assert sum(len(items) for items in bench.producer.sent.values()) == 2
+    assert bench.customers() == {"0": "crm:ann", "2": "crm:bob"}
 
 
-async def test_dead_letters_are_delivered_before_any_row_says_so() -> None:
-    bench = Bench()
+async def test_dead_letters_are_delivered_before_any_row_says_so(bench: Bench) -> None:
     await bench.handle(b"{", event(1, crm_id="ann"))
     assert bench.order[0] == "dead"
     assert sorted(bench.order[1:]) == ["interactions", "rows"]
     assert len(bench.app.acks) == 1
 
 
-async def test_a_tombstone_is_a_dead_letter() -> None:
-    bench = Bench()
+async def test_a_tombstone_is_a_dead_letter(bench: Bench) -> None:
     await bench.agent(bench.app.batch([Record(0, None, b"k", "touchline.visit")]))
     assert [(letter.value, letter.stage) for letter in bench.sink.written[0].dead_letters] == [
         (None, "decode")
     ]
 
 
-async def test_the_watermark_is_told_the_newest_event_once_all_is_forwarded() -> None:
-    bench = Bench()
+async def test_the_watermark_is_told_the_newest_event_once_all_is_forwarded(bench: Bench) -> None:
     await bench.handle(event(0, "2026-03-02T00:00:00Z"), event(1, "2026-03-01T00:00:00Z"), b"{")
     assert bench.marks.seen == [1_772_409_600_000_000]
 
 
-async def test_a_batch_of_nothing_but_dead_letters_moves_no_watermark() -> None:
-    bench = Bench()
+async def test_a_batch_of_nothing_but_dead_letters_moves_no_watermark(bench: Bench) -> None:
     await bench.handle(b"{")
     assert bench.marks.seen == [None]
 
 
-async def test_nothing_is_acknowledged_or_marked_when_the_partition_is_lost_on_the_way() -> None:
-    bench = Bench()
+async def test_nothing_is_acknowledged_or_marked_when_the_partition_is_lost_on_the_way(bench: Bench) -> None:
     bench.sink._before = lambda _batch: setattr(bench.app, "rebalancing_count", 1)
     with pytest.raises(Fenced):
         await bench.handle(event(0, crm_id="ann"))
     assert bench.app.acks == []
     assert bench.marks.seen == []
+
+
+CALL, MAIL = {"crm_id": "ann", "email": "ann@example.com"}, {"email": "ann@example.com"}
+ANN, HERS = "crm:ann", "email:ann@example.com"
+
+
+async def test_a_link_is_learnt_read_back_and_used_for_the_batch_that_taught_it(bench: Bench) -> None:
+    await bench.handle(event(0, **MAIL), event(1, **CALL))
+    assert bench.customers() == {"0": ANN, "1": ANN}
+    assert {told for _, told in bench.sent()} == {1}
+    await bench.handle(event(2, "2026-03-01T11:00:00Z", **MAIL), event(3, "2026-03-01T11:00:00Z", **CALL))
+    assert bench.customers()["2"] == ANN
+    assert bench.known.links_seen == 1, "nothing new is announced again"
+
+
+async def test_links_and_corrections_are_announced_before_any_interaction_is_sent(bench: Bench) -> None:
+    document = json.loads(event(0, **CALL)) | {"revision": 2}
+    await bench.handle(json.dumps(document).encode())
+    assert sorted(bench.order[:2]) == ["corrections", "links"]
+    await bench.known.read_to_end()
+    found = bench.known.correction(("offices", "0"))
+    assert found is not None
+    assert (found.revision, found.identifiers.crm_id) == (2, "ann")
+
+
+async def test_links_of_one_pair_in_a_batch_are_one_record_with_the_earliest_evidence(bench: Bench) -> None:
+    await bench.handle(event(0, "2026-03-02T10:00:00Z", **CALL), event(1, "2026-03-01T10:00:00Z", **CALL))
+    (record,) = [decode_record(one.value or b"") for one in bench.logs.records[LINKS]]
+    assert isinstance(record, Link)
+    assert (record.a, record.b, record.evidence) == (ANN, HERS, "offices\x1f1")
+    assert record.first_seen < record.last_seen
+
+
+async def test_a_repeated_batch_after_a_crash_ends_the_same(logs: Logs, bench: Bench) -> None:
+    bench.sink._before = lambda _batch: setattr(bench.app, "rebalancing_count", 1)
+    with pytest.raises(Fenced):
+        await bench.handle(event(0, **CALL), event(1, **MAIL))
+    other = Bench(logs)
+    await other.known.start()
+    await other.handle(event(0, **CALL), event(1, **MAIL))
+    await other.known.close()
+    assert other.customers() == {"0": ANN, "1": ANN}
+    assert logs.ends[LINKS] == 1
+
+
+async def test_a_worker_that_starts_later_knows_what_others_have_learnt(logs: Logs, bench: Bench) -> None:
+    await bench.handle(event(0, **CALL))
+    other = Bench(logs)
+    await other.known.start()
+    await other.handle(event(1, **MAIL))
+    await other.known.close()
+    assert other.customers() == {"1": ANN}
+
+
+async def test_nothing_is_sent_before_what_was_announced_is_read_back(logs: Logs, bench: Bench) -> None:
+    logs.held_back = True
+    handling = asyncio.create_task(bench.handle(event(0, **CALL)))
+    while LINKS.topic not in bench.order:
+        await asyncio.sleep(0)
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert bench.sent() == []
+    logs.release()
+    await handling
+    assert bench.customers() == {"0": ANN}
+
+
+def fact(number: int, revision: int = 0, operation: str = "link", **more: Any) -> bytes:
+    said = {"crm_id": "ann", "phone": "+359888000111"} | more
+    return json.dumps(
+        {
+            "id": str(number),
+            "source": "crm",
+            "revision": revision,
+            "occurred_at": "2026-03-01T10:00:00Z",
+            "operation": operation,
+            "identifiers": said,
+        }
+    ).encode()
+
+
+async def tell(bench: Bench, *values: bytes) -> None:
+    await bench.facts(
+        bench.app.batch(
+            (
+                Record(offset, value, topic="touchline.identity", partition=1)
+                for offset, value in enumerate(values)
+            ),
+            TP("touchline.identity", 1),
+        )
+    )
+
+
+async def test_a_fact_is_stored_when_it_is_in_the_log_and_repetitions_are_superseded(bench: Bench) -> None:
+    await tell(bench, fact(1, 0), fact(1, 1), fact(2), fact(2), b"{")
+    (rows,) = bench.sink.written
+    at = [Coordinates("touchline.identity", 1, offset) for offset in range(5)]
+    assert rows.received == (OffsetRange("touchline.identity", 1, 0, 4),)
+    assert sorted(rows.stored) == [at[1], at[2]]
+    assert sorted(rows.superseded) == [at[0], at[3]]
+    assert [letter.offset for letter in rows.dead_letters] == [4]
+    assert bench.known.index.customer("phone:+359888000111") == ANN
+    assert bench.order == ["dead", "links", "rows"]
+    assert len(bench.app.acks) == 1
+
+
+async def test_a_fact_that_is_known_already_is_superseded_and_not_announced_again(bench: Bench) -> None:
+    await tell(bench, fact(1, 3))
+    await tell(bench, fact(1, 2), fact(1, 3, "unlink"))
+    assert bench.known.links_seen == 1
+    assert len(bench.sink.written[-1].superseded) == 2
+    assert bench.known.index.customer("phone:+359888000111") == ANN
+
+
+async def test_a_fact_moves_the_watermark_by_when_it_is_known_since(bench: Bench) -> None:
+    await tell(bench, fact(1), b"{")
+    assert bench.marks.seen == [1_772_359_200_000_000]
+
+
+async def test_what_another_worker_overwrote_with_less_is_written_whole(logs: Logs, bench: Bench) -> None:
+    logs.held_back = True
+    handling = asyncio.create_task(bench.handle(event(0, "2026-03-02T10:00:00Z", **CALL)))
+    logs.link(Link(ANN, HERS, 7, 0, "calls\x1f1"))
+    while LINKS.topic not in bench.order:
+        await asyncio.sleep(0)
+    logs.release()
+    await handling
+    await bench.announcer.complete()
+    last = decode_record(logs.records[LINKS][-1].value or b"")
+    assert isinstance(last, Link)
+    assert (last.first_seen, last.evidence) == (7, "calls\x1f1")
+    assert last.last_seen > 0
+    await bench.announcer.complete()
+    assert logs.ends[LINKS] == 3

@@ -51,7 +51,8 @@ class Watched:
         self.app, self.persister = App(), Persister()
         app: Any = self.app
         persister: Any = self.persister
-        self.dog = Watchdog(app, persister, timedelta(seconds=PATIENCE))
+        self.identity_silent = 0.0
+        self.dog = Watchdog(app, persister, timedelta(seconds=PATIENCE), lambda: self.identity_silent)
 
     def after(self, seconds: float, acknowledged: int = 5) -> str | None:
         """The complaint at the end of so long a time, looking every five seconds."""
@@ -93,6 +94,13 @@ def test_a_sink_that_is_down_is_no_fault_of_the_worker(watched: Watched) -> None
     assert watched.after(10 * PATIENCE) is None
     watched.persister.blocked = False
     assert watched.dog.complaint(1_000.0 + 10 * PATIENCE + PATIENCE, 5) is None, "patience begins anew"
+
+
+def test_a_reader_of_identity_that_stands_still_is_told_whatever_else_goes_on(watched: Watched) -> None:
+    watched.identity_silent = PATIENCE - 1
+    assert watched.dog.complaint(1_000.0, acknowledged=1) is None
+    watched.identity_silent = PATIENCE + 1
+    assert watched.dog.complaint(1_001.0, acknowledged=2) == "the logs of identity are not read"
 
 
 def test_a_rebalance_that_does_not_end_is_told(watched: Watched) -> None:

@@ -9,6 +9,7 @@ from bench.contest import CONTESTANTS
 from bench.figures import Figures, Goal, Spread, figures
 from bench.report import BEGIN, END, PATH, Results, with_results
 from bench.roads.stopwatch import Reading
+from bench.rule_cost import RuleCosts
 from streams.commands.bench import NAMES
 
 
@@ -105,3 +106,12 @@ def test_a_document_without_marks_is_refused() -> None:
 def test_the_document_has_its_marks() -> None:
     text = PATH.read_text(encoding="utf-8")
     assert text.count(BEGIN) == text.count(END) == 1
+
+
+def test_rules_stand_in_a_table_dearest_first_and_in_the_json() -> None:
+    costs = RuleCosts(10.0, {"cheap": 0.25, "dear": 2.04}, 5.5, 13_000)
+    told = results(pipeline=1_000.0)._replace(rules=costs)
+    lines = told.markdown().splitlines()
+    table = lines[lines.index("| rule | us |") :]
+    assert table[2:5] == ["| `dear` | 2.0 |", "| `cheap` | 0.2 |", "| **all together** | **5.5** |"]
+    assert json.loads(json.dumps(told.as_json()))["rules"]["alone"] == {"cheap": 0.25, "dear": 2.04}

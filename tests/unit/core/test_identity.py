@@ -22,3 +22,7 @@ def test_the_strongest_identifier_names_the_customer(present: int, customer: str
     strongest_first = ["A", "B", "C", "+359888123456", "ann@example.com", "F"]
     known = [None] * present + strongest_first[present:]
     assert customer_of(Identifiers(*known)) == customer
+
+
+def test_an_identifier_that_was_kept_as_it_came_names_a_customer_too() -> None:
+    assert customer_of(Identifiers(phone="withheld"), ("phone",)) == "phone:withheld"

@@ -7,12 +7,8 @@ import pytest
 from schemas.findings import FindingChange, Light
 from schemas.interaction import DAY, Interaction, Micros
 from streams.core.batch import BatchResult, advance_batch
-from streams.core.detection.customer import (
-    NOTHING_REMEMBERED,
-    Detection,
-    decode_remembered,
-    encode_remembered,
-)
+from streams.core.detection.customer import Detection
+from streams.core.detection.remembered import NOTHING_REMEMBERED, decode_remembered, encode_remembered
 from streams.core.policy import JourneyPolicy
 from streams.core.state import decode_state
 from streams.rule_files import load_rules
@@ -89,7 +85,7 @@ def test_other_rules_are_applied_without_an_arrival(ann: Customer) -> None:
     ann.changes.clear()
     ann.detection = complete
     ann.advance("2026-03-02T10:02Z")
-    assert decode_remembered(decode_state(ann.states[ANN]).detection).rules_version == complete.rules.version
+    assert decode_remembered(decode_state(ann.states[ANN]).detection).version == complete.version
 
 
 def test_a_silent_customer_is_let_go_in_the_end(ann: Customer) -> None:

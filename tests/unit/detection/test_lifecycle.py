@@ -111,7 +111,7 @@ def test_what_is_final_and_older_than_the_memory_is_forgotten_silently() -> None
 def test_removed_evidence_withdraws_and_says_so() -> None:
     known = step((), [MAIL], [], DUE + 1).known
     gone = step(known, [], [], DUE + 1, removed=[Identity(*MAIL.key)])
-    assert told(gone.changes) == [("withdrawn", "withdrawn", "removed", "m")]
+    assert told(gone.changes) == [("withdrawn", "withdrawn", "moved", "m")]
 
 
 def test_a_changed_rule_keeps_what_the_old_one_found() -> None:

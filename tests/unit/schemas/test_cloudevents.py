@@ -11,7 +11,7 @@ from schemas.interaction import Interaction
 from schemas.timestamps import parse_timestamp
 
 NOW = parse_timestamp("2026-03-02T00:00:00Z")
-DECODER = Decoder("BG", 0, lambda _: None)
+DECODER = Decoder("BG", 0, lambda *_: None)
 
 WHOLE: dict[str, Any] = {
     "id": "1001",

@@ -26,7 +26,7 @@ CALL: dict[str, Any] = {
 }
 
 
-def _customer(identifiers: Identifiers) -> str | None:
+def _customer(identifiers: Identifiers, _unnormalised: tuple[str, ...]) -> str | None:
     return f"crm:{identifiers.crm_id}" if identifiers.crm_id else None
 
 
@@ -174,6 +174,21 @@ def test_an_identifier_that_cannot_be_normalised_is_no_reason_for_a_dead_letter(
     assert interaction.unnormalised == ("phone", "email")
 
 
+def test_who_names_the_customer_learns_what_was_not_normalised() -> None:
+    asked: list[tuple[Identifiers, tuple[str, ...]]] = []
+
+    def customer_of(known: Identifiers, unnormalised: tuple[str, ...]) -> str:
+        asked.append((known, unnormalised))
+        return "crm:A1"
+
+    event = CALL | {"customer": {"phone": " withheld ", "device": "d"}}
+    result = Decoder("BG", FUTURE, customer_of).decode(json.dumps(event).encode(), (), "t", 0, 0, None, NOW)
+    assert isinstance(result, Interaction)
+    assert result.customer == "crm:A1"
+    assert asked == [(Identifiers(phone="withheld", device="d"), ("phone",))]
+    assert isinstance(asked[0][0], Identifiers)
+
+
 def test_an_empty_customer_is_anonymous() -> None:
     assert accepted(CALL | {"customer": {}}).customer is None
 
@@ -314,7 +329,7 @@ def test_a_case_update_needs_its_channel_as_every_event_does(extra: dict[str, An
 
 
 def test_a_bug_in_the_decoder_costs_one_record_only() -> None:
-    def fails(_identifiers: Identifiers) -> str | None:
+    def fails(_identifiers: Identifiers, _unnormalised: tuple[str, ...]) -> str | None:
         raise RuntimeError("personal@example.com")
 
     result = Decoder("BG", FUTURE, fails).decode(json.dumps(CALL).encode(), (), "t", 0, 0, None, NOW)

@@ -13,7 +13,7 @@ from schemas.interaction import SECOND, Interaction
 from schemas.wire import decode_document
 
 NOW = 1_800_000_000 * SECOND
-DECODER = Decoder(region="BG", future_micros=60 * SECOND, customer_of=lambda identifiers: identifiers.crm_id)
+DECODER = Decoder(region="BG", future_micros=60 * SECOND, customer_of=lambda known, _: known.crm_id)
 VISIT: dict[str, Any] = {
     "id": "v1",
     "source": "offices",

@@ -35,7 +35,7 @@ def events(simulation: Simulation) -> list[SimulatedEvent]:
 
 @pytest.fixture(scope="module")
 def decode(simulation: Simulation) -> Callable[[SimulatedEvent], Interaction | Rejected]:
-    decoder = Decoder("BG", FUTURE, lambda known: known.crm_id and f"crm:{known.crm_id}")
+    decoder = Decoder("BG", FUTURE, lambda known, _: known.crm_id and f"crm:{known.crm_id}")
     return lambda event: decoder.decode(
         event.value, event.headers, event.channel, 0, 0, None, simulation.until
     )

@@ -23,7 +23,7 @@ class Told:
 
     def __init__(self) -> None:
         self.simulation = Simulation(21, 2_500, UNTIL, share_identified=1.0)
-        decoder = Decoder("BG", 300_000_000, lambda known: known.crm_id)
+        decoder = Decoder("BG", 300_000_000, lambda known, _: known.crm_id)
         self.final: dict[tuple[str, str], Interaction] = {}
         for event in self.simulation.events():
             each = decoder.decode(

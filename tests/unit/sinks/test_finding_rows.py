@@ -24,6 +24,7 @@ from sinks.clickhouse.finding_rows import (
     history_rows,
     light_rows,
 )
+from sinks.clickhouse.pseudonyms import CLEAR, Pseudonyms
 from sinks.clickhouse.rows import Rows
 
 ANN = "crm:ann"
@@ -67,7 +68,7 @@ def records(rows: Rows) -> list[dict[str, Any]]:
 
 
 def test_every_field_of_a_finding_has_its_column() -> None:
-    (row,) = records(finding_rows([(change(), 7)]))
+    (row,) = records(finding_rows([(change(), 7)], CLEAR))
     for name in set(Finding.__struct_fields__) - {"case", "anchor", "evidence", "counterfactual"}:
         assert row.pop(name) == getattr(FINDING, name), name
     for name in Evidence.__struct_fields__:
@@ -86,7 +87,7 @@ def test_every_field_of_a_finding_has_its_column() -> None:
 
 
 def test_a_finding_without_evidence_has_empty_arrays_and_an_unsaid_end_is_null() -> None:
-    (row,) = records(finding_rows([(change(evidence=(), counterfactual=(), extends_to=0), 7)]))
+    (row,) = records(finding_rows([(change(evidence=(), counterfactual=(), extends_to=0), 7)], CLEAR))
     assert {row[name] for name in row if "." in name} == {()}
     assert row["extends_to"] is None
 
@@ -94,7 +95,7 @@ def test_a_finding_without_evidence_has_empty_arrays_and_an_unsaid_end_is_null()
 def test_of_several_changes_in_one_version_the_last_is_how_a_finding_stands() -> None:
     first, second = change(), change("resolved", 300, state="resolved", resolved_at=300)
     other = change(finding_id="f2")
-    rows = records(finding_rows([(first, 7), (other, 7), (second, 7), (first, 9)]))
+    rows = records(finding_rows([(first, 7), (other, 7), (second, 7), (first, 9)], CLEAR))
     assert [(row["finding_id"], row["state"], row["version"]) for row in rows] == [
         ("f1", "resolved", 7),
         ("f2", "open", 7),
@@ -104,13 +105,13 @@ def test_of_several_changes_in_one_version_the_last_is_how_a_finding_stands() ->
 
 @pytest.mark.parametrize("state", ["open", "resolved", "settled", "withdrawn"])
 def test_only_a_withdrawal_is_a_deletion(state: str) -> None:
-    (row,) = records(finding_rows([(change(state=state), 7)]))
+    (row,) = records(finding_rows([(change(state=state), 7)], CLEAR))
     assert row["is_deleted"] == (state == "withdrawn")
 
 
 def test_the_history_keeps_every_change_with_its_number_reason_and_cause() -> None:
     numbered = FindingChange("withdrawn", FINDING, 400, "arrived", Identity("mail", "m1"), 3)
-    rows = records(history_rows([(change(), 7), (numbered, 7)]))
+    rows = records(history_rows([(change(), 7), (numbered, 7)], CLEAR))
     told = ("kind", "at", "reason", "cause_source", "cause_id", "sequence", "version")
     assert [tuple(row[name] for name in told) for row in rows] == [
         ("raised", 150, "completed", None, None, 0, 7),
@@ -119,7 +120,7 @@ def test_the_history_keeps_every_change_with_its_number_reason_and_cause() -> No
 
 
 def test_a_light_keeps_what_it_needs_to_fade() -> None:
-    (row,) = records(light_rows([(light(line(3_000), line(2_000, finding_id="f2")), FADING, 7)]))
+    (row,) = records(light_rows([(light(line(3_000), line(2_000, finding_id="f2")), FADING, 7)], CLEAR))
     assert (row["half_life"], row["yellow_until"], row["red_until"]) == FADING
     assert row["contributions.finding_id"] == ("f1", "f2")
     assert row["contributions.weight"] == (3.0, 2.0)
@@ -129,31 +130,73 @@ def test_a_light_keeps_what_it_needs_to_fade() -> None:
 
 
 def test_a_light_without_contributions_is_a_deletion_and_needs_no_fading() -> None:
-    (row,) = records(light_rows([(light(), None, 7)]))
+    (row,) = records(light_rows([(light(), None, 7)], CLEAR))
     assert (row["customer"], row["is_deleted"], row["version"]) == (ANN, 1, 7)
 
 
 def test_a_light_that_does_not_say_how_it_fades_is_refused() -> None:
     with pytest.raises(ValueError, match=r"SinkBatch\.fading"):
-        light_rows([(light(line(1)), None, 7)])
+        light_rows([(light(line(1)), None, 7)], CLEAR)
 
 
 @pytest.mark.parametrize(("half_lives", "left"), [(0, 3_000), (1, 1_500), (2, 750), (-1, 3_000)])
 def test_a_weight_that_is_not_said_is_grown_back(half_lives: int, left: int) -> None:
     at = 20 * DAY
     lit = light(line(left, raised_at=at - half_lives * FADING.half_life), at=at)
-    (row,) = records(light_rows([(lit, FADING, 7)]))
+    (row,) = records(light_rows([(lit, FADING, 7)], CLEAR))
     assert row["contributions.weight"] == (3.0,)
 
 
 def test_a_weight_that_is_said_is_kept_as_it_is() -> None:
     said = Weighed("f1", "reopened", "email", "major", 0, 1, "Again.", weight=2.9)
-    (row,) = records(light_rows([(light(said, at=100 * DAY), FADING, 7)]))
+    (row,) = records(light_rows([(light(said, at=100 * DAY), FADING, 7)], CLEAR))
     assert row["contributions.weight"] == (2.9,)
 
 
 def test_an_alert_row_is_the_record() -> None:
     alert = AlertRow("f1", ANN, "reopened", "major", "raised", "ops", "failed", "http: 500", 5, 9)
-    (block,) = alert_rows([alert]).blocks
+    (block,) = alert_rows([alert], CLEAR).blocks
     assert [column[0] for column in block] == list(alert)
     assert len(ALERT_COLUMNS) == len(block)
+
+
+# Pseudonyms
+
+NUMBER, ADDRESS = "+359888123456", "ann@example.com"
+
+
+def test_nothing_of_a_finding_shows_a_weak_identifier() -> None:
+    pseudonyms = Pseudonyms(b"key")
+    values = {"phone": NUMBER, "email": ADDRESS, "customer": f"phone:{NUMBER}", "wait_seconds": "9"}
+    told = change(
+        customer=f"phone:{NUMBER}",
+        evidence=(msgspec.structs.replace(EVIDENCE[0], values=values),),
+        subjects=("case:1", f"email:{ADDRESS}"),
+        sentence=f"{NUMBER} wrote as {ADDRESS.title()}. Twice.",
+    )
+    stored, bare = pseudonyms.customers[f"phone:{NUMBER}"], pseudonyms.bare["email"][ADDRESS]
+    for rows in (finding_rows([(told, 7)], pseudonyms), history_rows([(told, 7)], pseudonyms)):
+        (row,) = records(rows)
+        assert row["customer"] == stored
+        assert row["evidence.values"] == (
+            {"phone": stored[6:], "email": bare, "customer": stored, "wait_seconds": "9"},
+        )
+        assert row["subjects"] == ("case:1", f"email:{bare}")
+        assert row["sentence"] == f"{stored[6:]} wrote as {bare}. Twice."
+        assert NUMBER not in str(row)
+        assert ADDRESS not in str(row).lower()
+
+
+def test_lights_and_alerts_name_the_customer_as_findings_do() -> None:
+    pseudonyms = Pseudonyms(b"key")
+    name = f"phone:{NUMBER}"
+    lit = msgspec.structs.replace(
+        light(msgspec.structs.replace(line(3_000), sentence=f"{NUMBER} called.")), customer=name
+    )
+    (row,) = records(light_rows([(lit, FADING, 7)], pseudonyms))
+    stored = pseudonyms.customers[name]
+    assert row["customer"] == stored
+    assert row["contributions.sentence"] == (f"{stored[6:]} called.",)
+    alert = AlertRow("f1", name, "reopened", "major", "raised", "ops", "failed", "http: 500", 5, 9)
+    (told,) = records(alert_rows([alert], pseudonyms))
+    assert told["customer"] == stored

@@ -22,22 +22,24 @@ def test_one_server_gets_the_plain_engines() -> None:
     text = "\n".join(statement for m in available() for statement in render(m, "touchline"))
     for foreign in ("ON CLUSTER", "Replicated", "Distributed", "_local", "${"):
         assert foreign not in text
-    assert text.count("CREATE TABLE") == 10
+    assert text.count("CREATE TABLE") == 16
 
 
 def test_a_cluster_gets_replicated_storage_behind_distributed_tables() -> None:
     statements = [statement for m in available() for statement in render(m, "line", "main")]
     tables = [s for s in statements if s.startswith("CREATE TABLE")]
     storage, fronts = tables[::2], tables[1::2]
-    assert len(storage) == len(fronts) == 10
+    assert len(storage) == len(fronts) == 16
     for local, front in zip(storage, fronts, strict=True):
-        name = re.search(r"EXISTS (\w+)_local ON CLUSTER 'main'", local)
+        name = re.search(r"EXISTS (?:(\w+)\.)?(\w+)_local ON CLUSTER 'main'", local)
         assert name is not None
         assert re.search(r"ENGINE = Replicated\w+MergeTree", local)
         assert "replicated_deduplication_window = 0" in local
-        assert f"EXISTS {name[1]} ON CLUSTER 'main' AS {name[1]}_local" in front
-        assert f"Distributed('main', 'line', '{name[1]}_local', sipHash64(" in front
-    assert all("ON CLUSTER 'main'" in statement for statement in statements)
+        within = f"{name[1]}." if name[1] else ""
+        assert f"EXISTS {within}{name[2]} ON CLUSTER 'main' AS {within}{name[2]}_local" in front
+        assert f"Distributed('main', '{name[1] or 'line'}', '{name[2]}_local', sipHash64(" in front
+    assert all("ON CLUSTER 'main'" in s for s in statements if not s.startswith("INSERT"))
+    assert "DROP TABLE IF EXISTS interactions_raw_local ON CLUSTER 'main' SYNC" in statements
 
 
 def test_versions_of_one_key_never_part() -> None:

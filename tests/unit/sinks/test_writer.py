@@ -9,8 +9,9 @@ import pytest
 from schemas.records import Coordinates, DeadLetter, Journey, PlacedInteraction, SinkBatch
 from sinks.clickhouse.client import ClickHouseTarget
 from sinks.clickhouse.errors import SinkUnavailable
+from sinks.clickhouse.pseudonyms import CLEAR
 from sinks.clickhouse.rows import Rows
-from sinks.clickhouse.writer import GROUP_ROWS, ClickHouseWriter
+from sinks.clickhouse.writer import GROUP_ROWS, SECOND_GROUP_ROWS, ClickHouseWriter
 from tests.builders import call
 
 JOURNEY = Journey(
@@ -54,7 +55,7 @@ def notes() -> Notes:
 
 
 def writer_of(notes: Notes, connections: int = 1) -> ClickHouseWriter:
-    return ClickHouseWriter(ClickHouseTarget("db", connections=connections), client=notes.connect)  # type: ignore[arg-type]
+    return ClickHouseWriter(ClickHouseTarget("db", connections=connections), CLEAR, client=notes.connect)  # type: ignore[arg-type]
 
 
 def received(count: int = 1) -> SinkBatch:
@@ -71,7 +72,7 @@ def test_the_ledger_is_written_last(notes: Notes) -> None:
     writer.write_sync(placed("a")._replace(dead_letters=(letter,), journeys=(JOURNEY,)))
     assert [table for table, _ in notes.inserts] == [
         "dead_letters_raw",
-        "interactions_raw",
+        "placed_interactions_raw",
         "journeys_raw",
         "ledger_raw",
     ]
@@ -85,7 +86,7 @@ def test_the_ledger_is_not_written_when_rows_failed(notes: Notes) -> None:
     notes.fail = fail
     with pytest.raises(SinkUnavailable):
         writer_of(notes).write_sync(placed("a"))
-    assert [table for table, _ in notes.inserts] == ["interactions_raw"]
+    assert [table for table, _ in notes.inserts] == ["placed_interactions_raw"]
 
 
 async def test_who_waits_goes_together(notes: Notes) -> None:
@@ -95,7 +96,21 @@ async def test_who_waits_goes_together(notes: Notes) -> None:
     await asyncio.sleep(0)
     notes.gate.set()
     await asyncio.gather(*writes)
-    assert [size for table, size in notes.inserts if table == "interactions_raw"] == [1, 9]
+    assert [size for table, size in notes.inserts if table == "placed_interactions_raw"] == [1, 9]
+    await writer.close()
+
+
+async def test_a_second_group_starts_beside_the_first_only_when_it_is_worth_an_insert(notes: Notes) -> None:
+    writer = writer_of(notes, connections=2)
+    notes.gate.clear()
+    large = received(SECOND_GROUP_ROWS - 3)._replace(interactions=placed("large").interactions)
+    batches = [placed("first"), placed("a"), large, placed("b"), placed("c"), placed("d")]
+    writes = [asyncio.create_task(writer.write(batch)) for batch in batches]
+    await asyncio.sleep(0)
+    notes.gate.set()
+    await asyncio.gather(*writes)
+    sizes = [size for table, size in notes.inserts if table == "placed_interactions_raw"]
+    assert sorted(sizes) == [1, 2, 3], "the first alone; the three that are enough together; who came later"
     await writer.close()
 
 

@@ -1,0 +1,114 @@
+"""The key of the hashes that identifiers are stored as: where it comes from, and that a database has only one.
+
+With two keys one customer would have two names and count twice. So the first worker leaves the key's fingerprint in
+the database, and whoever comes with another key is turned away.
+"""
+
+import os
+import secrets
+import time
+from contextlib import suppress
+from hashlib import blake2b
+from pathlib import Path
+from typing import Final
+
+from clickhouse_driver import Client
+from clickhouse_driver import errors as driver
+
+from sinks.clickhouse.client import ClickHouseTarget, connect
+from sinks.clickhouse.errors import SinkMisconfigured, classify
+from sinks.clickhouse.pseudonyms import WEAK, Pseudonyms
+
+KEY_BYTES: Final = 32
+KEY_FILE: Final = "identity-hash.key"
+
+_WRITTEN_IN_CLEAR: Final = (
+    "SELECT count() FROM (SELECT 1 FROM journeys_raw WHERE "
+    + " OR ".join(f"startsWith(customer, '{kind}:')" for kind in WEAK)
+    + " LIMIT 1)"
+)
+
+
+def key_of_secret(secret: str) -> bytes:
+    """The key that a secret of any length stands for. ValueError for one shorter than 16 characters."""
+    if len(secret) < 16:
+        raise ValueError("the secret must have 16 characters or more")
+    return blake2b(secret.encode(), digest_size=KEY_BYTES, person=b"touchline").digest()
+
+
+def kept_key(home: Path) -> bytes:
+    """The key in the home directory, made at random by whoever comes first; only its owner can read it.
+
+    Raises `SinkMisconfigured` when the file holds something else.
+    """
+    file = home / KEY_FILE
+    if not file.exists():
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        draft = home / f".{KEY_FILE}.{os.getpid()}.{secrets.token_hex(4)}"
+        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as out:
+            out.write(secrets.token_hex(KEY_BYTES) + "\n")
+            out.flush()
+            os.fsync(out.fileno())
+        try:
+            # A link appears whole or not at all, and never in the place of another's.
+            with suppress(FileExistsError):
+                os.link(draft, file)
+        finally:
+            draft.unlink()
+    with suppress(ValueError):
+        key = bytes.fromhex(file.read_text(encoding="utf-8"))
+        if len(key) == KEY_BYTES:
+            return key
+    raise SinkMisconfigured(
+        f"{file} does not hold a key of {2 * KEY_BYTES} hex digits: restore it from a backup, or set "
+        "TOUCHLINE_IDENTITY__HASH_KEY"
+    )
+
+
+def hold_to_key(target: ClickHouseTarget, pseudonyms: Pseudonyms) -> None:
+    """Return when the database holds nothing that was hashed with another key, or in clear text where we hash.
+
+    The first to come leaves the fingerprint of its key. Raises `SinkMisconfigured`, which says what to do, or another
+    `SinkError` when the database cannot be asked.
+    """
+    client = connect(target)
+    try:
+        found = _fingerprint(client)
+        if found is None:
+            if not pseudonyms.clear and client.execute(_WRITTEN_IN_CLEAR)[0][0]:
+                found = "clear"
+            else:
+                entry = (pseudonyms.fingerprint, time.time_ns() // 1_000)
+                client.execute("INSERT INTO hash_keys_raw (fingerprint, at) VALUES", [entry])
+                found = _fingerprint(client)
+    except (driver.Error, EOFError, OSError) as error:
+        raise classify(error) from error
+    finally:
+        client.disconnect()
+    if found != pseudonyms.fingerprint:
+        raise SinkMisconfigured(_refusal(target.database, str(found), pseudonyms))
+
+
+def _fingerprint(client: Client) -> str | None:
+    """Of two that came at once the earlier one counts."""
+    rows = client.execute("SELECT fingerprint FROM hash_keys_raw ORDER BY at, fingerprint LIMIT 1")
+    return rows[0][0] if rows else None
+
+
+def _refusal(database: str, found: str, pseudonyms: Pseudonyms) -> str:
+    rebuild = "or set TOUCHLINE_CLICKHOUSE__DATABASE to a new one and fill it with `touchline replay`"
+    if found == "clear":
+        return (
+            f"database {database} holds telephone numbers, addresses and devices in clear text: set "
+            f"TOUCHLINE_IDENTITY__CLEAR_TEXT=true to go on so, {rebuild}"
+        )
+    if pseudonyms.clear:
+        return (
+            f"database {database} holds hashed identifiers: unset TOUCHLINE_IDENTITY__CLEAR_TEXT to go on so, "
+            f"{rebuild}"
+        )
+    return (
+        f"database {database} holds identifiers hashed with another key (fingerprint {found}, ours is "
+        f"{pseudonyms.fingerprint}): set TOUCHLINE_IDENTITY__HASH_KEY to the key that it was filled with, or put its "
+        f"file {KEY_FILE} into TOUCHLINE_HOME, {rebuild}"
+    )

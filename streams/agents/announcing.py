@@ -1,0 +1,77 @@
+"""Telling every worker what a batch has taught: records of the log of links, and corrections."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Collection
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
+
+from schemas.corrections import Correction, correction_key, encode_correction
+from schemas.links import Record, encode_record, record_key
+from streams.agents.knowledge import Knowledge
+from streams.agents.lanes import Batch, insist
+from streams.kafka.delivery import deliver
+
+log = logging.getLogger(__name__)
+
+
+class Announcer:
+    """Writes both logs of identity."""
+
+    def __init__(
+        self,
+        producer: Callable[[], AIOKafkaProducer],
+        knowledge: Knowledge,
+        *,
+        links_topic: str,
+        corrections_topic: str,
+    ) -> None:
+        self._producer = producer
+        self._knowledge = knowledge
+        self._links_topic = links_topic
+        self._corrections_topic = corrections_topic
+
+    async def announce(
+        self, batch: Batch, records: Collection[Record], corrections: Collection[Correction]
+    ) -> None:
+        """Deliver what a batch teaches, and wait until this worker has read the links itself.
+
+        Raises `Fenced` when the partition is lost on the way; the next owner announces the same again, which changes
+        nothing.
+        """
+        await asyncio.gather(self._tell_links(batch, records), self._tell_corrections(batch, corrections))
+
+    async def complete(self) -> None:
+        """Write once more, whole, what another worker has overwritten with less (`KnownLinks.incomplete`).
+
+        What cannot be written is lost to those who start later: some evidence, not the link.
+        """
+        items = self._knowledge.known.incomplete()
+        if items:
+            self._knowledge.known.expect(items)
+            try:
+                await deliver(self._producer(), self._links_topic, 0, items)
+            except KafkaError as error:
+                log.warning("records of links not completed: %r", error)
+
+    async def _tell_links(self, batch: Batch, records: Collection[Record]) -> None:
+        if not records:
+            return
+        items = [(record_key(record), encode_record(record)) for record in records]
+        self._knowledge.known.expect(items)
+        last = await insist(
+            lambda: deliver(self._producer(), self._links_topic, 0, items), batch, "topic of links"
+        )
+        assert last is not None
+        await self._knowledge.wait_for(last + 1)
+
+    async def _tell_corrections(self, batch: Batch, corrections: Collection[Correction]) -> None:
+        if not corrections:
+            return
+        items = [(correction_key(one), encode_correction(one)) for one in corrections]
+        await insist(
+            lambda: deliver(self._producer(), self._corrections_topic, 0, items),
+            batch,
+            "topic of corrections",
+        )

@@ -1,0 +1,321 @@
+"""What a worker knows of who is whom: both logs of identity, read whole, outside the consumer group.
+
+`links` and `corrections` have one partition each, which every worker reads from the beginning to the end when it starts
+and follows from there on, in a task of its own. What is known at one moment is known to all of the worker's agents: it
+changes only while they await.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final, Protocol
+
+import msgspec
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+
+from schemas.corrections import Correction, decode_correction
+from schemas.interaction import Micros
+from schemas.links import Name
+from schemas.records import IdentityChange, IdentityRow
+from streams.agents.known_links import KnownLinks
+from streams.agents.lanes import EXIT_BUG, FIRST_PAUSE, LONGEST_PAUSE, end_process
+from streams.core.identification.index import IdentityIndex
+from streams.core.identification.known_corrections import KnownCorrections
+from streams.core.identification.policy import IdentityPolicy
+from streams.core.identification.rows import identity_row
+
+log = logging.getLogger(__name__)
+
+POLL_MS: Final = 1_000
+FETCH_WAIT_MS: Final = 100
+"""How long the broker may hold a fetch, and with it what is asked on the same connection."""
+
+LOOK_SECONDS: Final = 5.0
+"""How often the ends of the logs are asked for, to know that nothing more is there."""
+
+ANSWER_SECONDS: Final = 10.0
+"""An answer that takes longer will not come: everything begins anew with a fresh connection."""
+
+
+class Consumer(Protocol):
+    """What is used of `AIOKafkaConsumer`; records have `offset`, `timestamp`, `key` and `value`."""
+
+    async def start(self) -> None: ...
+    async def stop(self) -> None: ...
+    def assign(self, partitions: list[TopicPartition]) -> None: ...
+    def seek(self, partition: TopicPartition, offset: int) -> None: ...
+    async def getmany(
+        self, *partitions: TopicPartition, timeout_ms: int = 0
+    ) -> dict[TopicPartition, list[Any]]: ...
+    async def position(self, partition: TopicPartition) -> int: ...
+    async def end_offsets(self, partitions: list[TopicPartition]) -> dict[TopicPartition, int]: ...
+
+
+class LogsMadeAnew(Exception):
+    """A log ends before what was read of it: the topic was deleted and made again under a running worker."""
+
+
+def log_consumer(bootstrap: str) -> Consumer:
+    """A consumer outside any group; it begins where it is told to."""
+    consumer: Consumer = AIOKafkaConsumer(
+        bootstrap_servers=bootstrap.split(","),
+        client_id="touchline-identity",
+        group_id=None,
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        fetch_max_wait_ms=FETCH_WAIT_MS,
+        max_partition_fetch_bytes=8 * 2**20,
+        fetch_max_bytes=32 * 2**20,
+    )
+    return consumer
+
+
+class Knowledge:
+    """Begin with `start`; everything else may then be asked at any time."""
+
+    def __init__(
+        self,
+        links_topic: str,
+        corrections_topic: str,
+        *,
+        policy: IdentityPolicy,
+        kept: Micros,
+        consumer: Callable[[], Consumer],
+    ) -> None:
+        """`kept`: for how long corrections count, as the topic keeps them; `consumer` makes one, not yet started."""
+        self._links = TopicPartition(links_topic, 0)
+        self._corrections = TopicPartition(corrections_topic, 0)
+        self._kept, self._new_consumer = kept, consumer
+        self.known = KnownLinks(policy)
+        self.index: IdentityIndex = self.known.index
+        """Who is whom, as known at `links_seen`. The same object from the beginning to the end."""
+        self.links_seen = 0
+        """The offset after the last record read of `links`; 0 while there is none."""
+        self._known_corrections = KnownCorrections(kept)
+        self.corrections_seen = 0
+        """The same of `corrections`."""
+        self._consumer: Consumer | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []
+        self._proven_at = time.monotonic()
+
+    # --- what is known -------------------------------------------------------------------------------------
+
+    def correction(self, key: tuple[str, str], /) -> Correction | None:
+        """The highest correction that is known of the interaction `(source, id)`."""
+        return self._known_corrections.get(key)
+
+    def touched_since(self, links_seen: int, /) -> frozenset[Name] | None:
+        """Customers whose timelines may hold what belongs elsewhere since that position; None: any customer's."""
+        return self.known.chronicle.touched_since(links_seen)
+
+    def corrected_since(self, corrections_seen: int, /) -> Sequence[tuple[str, str]]:
+        """The interactions `(source, id)` that were corrected after that position of `corrections`."""
+        return self._known_corrections.since(corrections_seen)
+
+    def changes_since(self, links_seen: int, /) -> Mapping[Name, IdentityChange]:
+        """Who changed hands after that position; incomplete where `touched_since` answers None."""
+        return self.known.chronicle.changes_since(links_seen)
+
+    def named_since(self, links_seen: int, /) -> set[Name]:
+        """Identifiers whose row may be another one since that position: those of `changes_since`, and those that were
+        linked for the first time, forgotten, or told of. Incomplete where `touched_since` answers None.
+        """
+        return self.known.chronicle.named_since(links_seen)
+
+    def rows_of(self, names: Iterable[Name], /) -> list[IdentityRow]:
+        """The rows of identifiers as known now."""
+        return [identity_row(self.index, name) for name in names]
+
+    def names(self) -> Iterable[Name]:
+        """Every identifier that is linked."""
+        return self.index.names()
+
+    # --- reading -------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Read both logs to the ends found now, however long a broker takes to answer; follow them in a task from then
+        on.
+        """
+        begun = time.monotonic()
+        pause = FIRST_PAUSE
+        while True:
+            try:
+                await self._open()
+                await self._load()
+                break
+            except (KafkaError, TimeoutError, OSError) as error:
+                log.warning("the logs of identity cannot be read, next attempt in %.1f s: %r", pause, error)
+                await self._drop()
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, LONGEST_PAUSE)
+        log.info(
+            "identity: %d identifiers, %d corrections, read in %.1f s",
+            len(self.index),
+            len(self._known_corrections),
+            time.monotonic() - begun,
+        )
+        self._proven_at = time.monotonic()
+        self._task = asyncio.create_task(self._follow(), name="logs of identity")
+
+    async def read_to_end(self) -> None:
+        """Return when both logs are read to where the broker says now that they end.
+
+        Raises `KafkaError` when it does not say; then ask again.
+        """
+        consumer = self._consumer
+        if consumer is None:
+            raise KafkaError("the logs of identity are being opened again")
+        try:
+            ends = await asyncio.wait_for(self._ends(consumer), ANSWER_SECONDS)
+        except TimeoutError:
+            raise KafkaError("the ends of the logs of identity are not told") from None
+        await self._until(ends[self._links], ends[self._corrections])
+
+    async def wait_for(self, links_seen: int) -> None:
+        """Return when `links` is read to that position, which must be one that somebody else has read to."""
+        if links_seen > self.links_seen:
+            await self._until(links_seen, 0)
+
+    def standing_still(self) -> float:
+        """For how many seconds nothing has been heard of the logs, neither a record nor that there is none."""
+        return time.monotonic() - self._proven_at
+
+    async def close(self) -> None:
+        """Stop reading."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        await self._drop()
+
+    # --- within --------------------------------------------------------------------------------------------
+
+    async def _until(self, links: int, corrections: int) -> None:
+        if links > self.links_seen or corrections > self.corrections_seen:
+            heard: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._waiting.append((links, corrections, heard))
+            await heard
+
+    async def _open(self) -> None:
+        consumer = self._new_consumer()
+        self._consumer = consumer
+        await asyncio.wait_for(consumer.start(), ANSWER_SECONDS)
+        consumer.assign([self._links, self._corrections])
+        consumer.seek(self._links, self.links_seen)
+        consumer.seek(self._corrections, self.corrections_seen)
+
+    async def _drop(self) -> None:
+        consumer, self._consumer = self._consumer, None
+        if consumer is not None:
+            try:
+                await asyncio.wait_for(consumer.stop(), ANSWER_SECONDS)
+            except (KafkaError, TimeoutError, OSError) as error:
+                log.info("the reader of identity did not stop: %r", error)
+
+    async def _ends(self, consumer: Consumer) -> dict[TopicPartition, int]:
+        return await consumer.end_offsets([self._links, self._corrections])
+
+    async def _load(self) -> None:
+        """From the beginning to the end as of now; everything is placed once."""
+        assert self._consumer is not None
+        consumer = self._consumer
+        ends = await asyncio.wait_for(self._ends(consumer), ANSWER_SECONDS)
+        entries: list[tuple[bytes | None, bytes | None]] = []
+        corrections = KnownCorrections(self._kept)
+        links_seen = corrections_seen = 0
+        moved = time.monotonic()
+        while links_seen < ends[self._links] or corrections_seen < ends[self._corrections]:
+            fetched = await consumer.getmany(timeout_ms=POLL_MS)
+            entries.extend((record.key, record.value) for record in fetched.get(self._links, ()))
+            for record in fetched.get(self._corrections, ()):
+                _note(corrections, record)
+            before = links_seen, corrections_seen
+            links_seen = await asyncio.wait_for(consumer.position(self._links), ANSWER_SECONDS)
+            corrections_seen = await asyncio.wait_for(consumer.position(self._corrections), ANSWER_SECONDS)
+            if (links_seen, corrections_seen) != before:
+                moved = time.monotonic()
+            elif time.monotonic() - moved > ANSWER_SECONDS:
+                raise TimeoutError("no records come")
+        self.known.load(entries, links_seen)
+        self.links_seen = links_seen
+        self._known_corrections, self.corrections_seen = corrections, corrections_seen
+
+    async def _follow(self) -> None:
+        pause = FIRST_PAUSE
+        while True:
+            try:
+                if self._consumer is None:
+                    await self._open()
+                await self._read_on()
+            except asyncio.CancelledError:
+                raise
+            except (KafkaError, TimeoutError, OSError) as error:
+                log.warning("the logs of identity are opened again in %.1f s: %r", pause, error)
+                await self._drop()
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, LONGEST_PAUSE)
+            except BaseException:
+                log.critical("unforeseen error in the logs of identity", exc_info=True)
+                end_process(EXIT_BUG)
+
+    async def _read_on(self) -> None:
+        """Read until something is wrong. aiokafka hides most of what is, so the ends are asked for as well."""
+        assert self._consumer is not None
+        consumer = self._consumer
+        looked = 0.0
+        while True:
+            fetched = await consumer.getmany(timeout_ms=POLL_MS)
+            if fetched:
+                await self._take(consumer, fetched)
+                self._proven_at = time.monotonic()
+            elif time.monotonic() - looked > LOOK_SECONDS:
+                await self._look(consumer)
+                looked = time.monotonic()
+
+    async def _look(self, consumer: Consumer) -> None:
+        """Nothing has come: is that all? Raises `TimeoutError` when there is more that does not come."""
+        ends = await asyncio.wait_for(self._ends(consumer), ANSWER_SECONDS)
+        if ends[self._links] < self.links_seen or ends[self._corrections] < self.corrections_seen:
+            raise LogsMadeAnew(
+                f"{self._links.topic} or {self._corrections.topic} ends before what was read of it: it was made anew"
+            )
+        fetched = await consumer.getmany(timeout_ms=POLL_MS)
+        await self._take(consumer, fetched)
+        if not fetched and (
+            ends[self._links] > self.links_seen or ends[self._corrections] > self.corrections_seen
+        ):
+            raise TimeoutError("there are records that do not come")
+        self._proven_at = time.monotonic()
+
+    async def _take(self, consumer: Consumer, fetched: dict[TopicPartition, list[Any]]) -> None:
+        links = fetched.get(self._links, ())
+        # Past what compaction has removed behind the last record. They are known by now: nobody is waited for.
+        links_end = await consumer.position(self._links)
+        corrections_end = await consumer.position(self._corrections)
+        for record in fetched.get(self._corrections, ()):
+            _note(self._known_corrections, record)
+        self.corrections_seen = max(self.corrections_seen, corrections_end)
+        if links_end > self.links_seen:
+            self.known.take([(record.key, record.value) for record in links], links_end)
+            self.links_seen = links_end
+        still: list[tuple[int, int, asyncio.Future[None]]] = []
+        for waiting in self._waiting:
+            wanted, corrected, heard = waiting
+            if wanted > self.links_seen or corrected > self.corrections_seen:
+                still.append(waiting)
+            elif not heard.done():
+                heard.set_result(None)
+        self._waiting = still
+
+
+def _note(known: KnownCorrections, record: Any) -> None:
+    if record.value is None:
+        return
+    try:
+        correction = decode_correction(record.value)
+    except msgspec.DecodeError as error:
+        log.warning("a foreign record of the log of corrections is skipped: %s", error)
+        return
+    known.note(correction, record.offset, record.timestamp * 1_000)

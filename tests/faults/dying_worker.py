@@ -1,0 +1,75 @@
+"""A worker that is killed at one place of the first batch in which interactions change hands.
+
+The place is the first argument: `intent`, `rows`, `states` (right behind that effect, durable as it is) or `telling`
+(the states are in the changelog, nothing has been told of findings).
+"""
+
+import os
+import signal
+import sys
+from collections.abc import Iterable
+from typing import NoReturn
+
+from faust.types import TP
+
+from streams import cli
+from streams.agents.journeys import Journeys, Step
+from streams.agents.lanes import Batch
+from streams.agents.partition import PartitionState
+from streams.agents.reserved import INTENT_KEY
+from streams.agents.sink import Persister
+from streams.agents.untold import Telling
+from streams.core.watermarks import PartitionClock
+from streams.kafka.delivery import Item
+
+PLACES = ("intent", "rows", "states", "telling")
+
+_perform, _persist = Journeys._perform, Persister.persist
+_write_changelog, _tell = Journeys._write_changelog, Journeys._tell
+_departing: set[TP] = set()
+"""The partitions in whose step at work somebody loses interactions."""
+
+
+def _die() -> NoReturn:
+    os.kill(os.getpid(), signal.SIGKILL)
+    raise AssertionError("not reached")
+
+
+def arm(place: str) -> None:
+    """From now on the process dies there."""
+
+    async def perform(
+        self: Journeys, batch: Batch, partition: PartitionState, clock: PartitionClock, step: Step
+    ) -> None:
+        if step.departing:
+            _departing.add(batch.tp)
+        await _perform(self, batch, partition, clock, step)
+        _departing.discard(batch.tp)
+
+    async def persist(self: Persister, rows: object, batch: Batch) -> None:
+        await _persist(self, rows, batch)  # type: ignore[arg-type]
+        if batch.tp in _departing and place == "rows":
+            _die()
+
+    async def write_changelog(self: Journeys, batch: Batch, items: Iterable[Item]) -> int | None:
+        written = await _write_changelog(self, batch, items)
+        if batch.tp in _departing:
+            has_intent = any(key == INTENT_KEY and value is not None for key, value in items)
+            if place == ("intent" if has_intent else "states"):
+                _die()
+        return written
+
+    async def tell(self: Journeys, batch: Batch, partition: PartitionState, telling: Telling) -> None:
+        if batch.tp in _departing and place == "telling" and telling.changes:
+            _die()
+        await _tell(self, batch, partition, telling)
+
+    Journeys._perform = perform  # type: ignore[method-assign]
+    Persister.persist = persist  # type: ignore[method-assign]
+    Journeys._write_changelog = write_changelog  # type: ignore[method-assign]
+    Journeys._tell = tell  # type: ignore[method-assign]
+
+
+if __name__ == "__main__":
+    arm(sys.argv[1])
+    sys.exit(cli.run(["worker"]))

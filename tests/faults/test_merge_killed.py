@@ -1,0 +1,111 @@
+"""A worker is killed in the middle of merges: the tables end as if the links had been known from the start."""
+
+import json
+import os
+import signal
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from sinks.embedded.processes import Child, ready_line
+from streams.simulation.mess import SimulatedEvent
+from tests.faults.dying_worker import PLACES
+from tests.faults.test_worker_killed import publishing, wait_until_ready_again, wait_until_received
+from tests.integration.naive_oracle import Oracle
+from tests.integration.pipeline_fixtures import Road, needs_real_kafka, open_road, simulated, wait_until
+
+CUSTOMERS = 40
+START = datetime.now(UTC) - timedelta(days=3)
+
+
+def mail(number: int, nth: int, **customer: str) -> SimulatedEvent:
+    """The nth mail of a customer, who is told off in it."""
+    document = {
+        "id": f"{number}-{nth}",
+        "source": "mail",
+        "channel": "email",
+        "type": "message",
+        "direction": "inbound",
+        "occurred_at": (START + timedelta(minutes=number, hours=nth)).isoformat(),
+        "customer": customer,
+        "treatment": "rude",
+    }
+    return SimulatedEvent("email", None, json.dumps(document).encode(), (), 0, "stored", None, None)
+
+
+def address(number: int) -> str:
+    return f"person.{number}@example.com"
+
+
+def assert_findings_are_of_the_customers(road: Road, expected: dict[str, int]) -> None:
+    """Every customer has a finding for each mail, nobody else has one, nor a light."""
+
+    def as_expected() -> bool:
+        found = dict(
+            road.rows("SELECT customer, count() FROM findings WHERE rule = 'bad_treatment' GROUP BY customer")
+        )
+        lit = {customer for (customer,) in road.rows("SELECT customer FROM lights")}
+        return found == expected and lit == set(expected)
+
+    wait_until(
+        as_expected,
+        20,
+        lambda: road.rows(
+            "SELECT f.customer, f.findings, l.customer FROM (SELECT customer, count() AS findings FROM findings"
+            " WHERE rule = 'bad_treatment' GROUP BY customer) AS f FULL JOIN lights AS l USING (customer)"
+        ),
+    )
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_a_worker_killed_in_the_middle_of_a_merge_on_the_mock_broker(place: str, tmp_path: Path) -> None:
+    by_address = [mail(n, nth, email=address(n)) for nth in (0, 1) for n in range(CUSTOMERS)]
+    by_both = [mail(n, 2, crm_id=f"C{n}", email=address(n)) for n in range(CUSTOMERS)]
+    oracle = Oracle([*by_address, *by_both])
+    assert oracle.customers() == {f"crm:C{n}" for n in range(CUSTOMERS)}
+    with open_road(tmp_path / "home", "mock", workers=1) as road:
+        road.publish(by_address)
+        road.wait_until_balanced(30)
+        (honest,) = road.workers
+        assert honest.stop() == 0
+        dying = Child(
+            "dying worker",
+            [sys.executable, "-m", "tests.faults.dying_worker", place],
+            tmp_path / "dying.log",
+            ready=ready_line,
+            ready_timeout=60,
+            environment={"TOUCHLINE_KAFKA__BOOTSTRAP": road.running.servers.bootstrap},
+        )
+        dying.start()
+        try:
+            road.publish(by_both)
+            wait_until(lambda: not dying.running, 30, dying.account)
+        finally:
+            dying.stop()
+        honest.launch()
+        road.wait_until_balanced(45)
+        road.assert_as_computed_by(oracle, 20)
+        assert_findings_are_of_the_customers(road, {f"crm:C{n}": 3 for n in range(CUSTOMERS)})
+
+
+@pytest.mark.java
+def test_workers_killed_at_random_moments_while_customers_merge(tmp_path: Path) -> None:
+    needs_real_kafka()
+    events = simulated(24, 500)
+    by_address = [mail(n, nth, email=address(n)) for nth in (0, 1) for n in range(CUSTOMERS)]
+    by_both = [mail(n, 2, crm_id=f"C{n}", email=address(n)) for n in range(CUSTOMERS)]
+    oracle = Oracle([*events, *by_address, *by_both])
+    chance = Random(9)
+    with open_road(tmp_path / "home", "kafka", workers=2) as road:
+        with publishing(road, [*by_address, *events, *by_both], rate=500):
+            for death in range(1, 5):
+                wait_until_received(road, int(len(events) * (death + chance.random() * 0.8) / 5.5))
+                number = chance.randrange(2)
+                gone = road.workers[number].pid
+                os.kill(gone, signal.SIGKILL)
+                wait_until_ready_again(road, number, gone)
+        road.wait_until_balanced(90)
+        road.assert_as_computed_by(oracle, 45)

@@ -73,7 +73,7 @@ documents: setup ## Write the generated documents anew
 	$(BIN)/python -m sinks.clickhouse.dictionary
 
 constraints: setup ## Write constraints.txt from what is installed
-	$(BIN)/python -m pip freeze --exclude-editable --disable-pip-version-check > constraints.txt
+	$(BIN)/python -m pip freeze --all --exclude pip --exclude-editable --disable-pip-version-check > constraints.txt
 
 clean: ## Remove caches and .venv; data under TOUCHLINE_HOME stays
 	rm -rf $(VENV) $(COMPILED) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist *.egg-info

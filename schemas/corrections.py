@@ -64,3 +64,11 @@ def decode_correction(value: bytes) -> Correction:
 def correction_key(correction: Correction) -> bytes:
     """The Kafka key: the identity. The length in front keeps different identities apart."""
     return f"{len(correction.source)}:{correction.source}{correction.id}".encode()
+
+
+def corrected(key: bytes) -> tuple[str, str]:
+    """The identity `(source, id)` that a key names: the inverse of `correction_key`. ValueError for a foreign key."""
+    length, separator, rest = key.decode().partition(":")
+    if not separator or not length.isdecimal() or int(length) > len(rest):
+        raise ValueError("not the key of a correction")
+    return rest[: int(length)], rest[int(length) :]

@@ -23,6 +23,9 @@ raised, it stays as it was. `withdrawn`: it never was true, a late or corrected 
 ChangeKind = Literal["raised", "updated", "resolved", "withdrawn", "settled", "reopened"]
 Colour = Literal["green", "yellow", "red"]
 
+ERASED: Final = "erased"
+"""The reason of a withdrawal because the customer was forgotten."""
+
 
 class Identity(NamedTuple):
     """What an interaction is known by."""
@@ -138,6 +141,21 @@ class Light(msgspec.Struct, frozen=True, array_like=True, gc=False):
     by_channel: tuple[ChannelLight, ...]
     contributions: tuple[Contribution, ...]
     next_change: Micros | None = None
+
+
+def erased(finding: Finding) -> Finding:
+    """A finding of a customer who is forgotten, withdrawn, as far as who was told of it must know."""
+    return msgspec.structs.replace(
+        finding,
+        state="withdrawn",
+        resolved_at=None,
+        anchor=Identity("", ""),
+        evidence=(),
+        counterfactual=(),
+        sentence="The customer was forgotten.",
+        action="",
+        subjects=(),
+    )
 
 
 def evidence_of(interaction: Interaction, values: dict[str, str]) -> Evidence:

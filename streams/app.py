@@ -20,6 +20,7 @@ from schemas.topics import (
     ALERTS,
     CORRECTIONS,
     DEAD_LETTERS,
+    ERASURES,
     IDENTITY,
     INTERACTIONS,
     LINKS,
@@ -42,6 +43,7 @@ from streams.agents.sink import Epochs, Persister, Sink
 from streams.agents.watchdog import Watchdog
 from streams.core.detection.customer import Detection
 from streams.core.detection.light import LightPolicy
+from streams.core.identification.known_erasures import Hashes
 from streams.core.identification.moves import CustomerOf
 from streams.core.identity import customer_of
 from streams.core.policy import JourneyPolicy
@@ -103,16 +105,18 @@ def build_fact_decoder(settings: Settings) -> FactDecoder:
     return FactDecoder(settings.identity.region, micros(settings.time.future))
 
 
-def build_knowledge(settings: Settings, bootstrap: str) -> Knowledge:
-    """What one worker knows of who is whom; nothing connects before it is started."""
+def build_knowledge(settings: Settings, bootstrap: str, hashes: Hashes) -> Knowledge:
+    """What one worker knows of who is whom; nothing connects before it is started. `hashes` names what is forgotten."""
     prefix = settings.kafka.prefix
     retention = CORRECTIONS.retention
     assert retention is not None
     return Knowledge(
         LINKS.full_name(prefix),
         CORRECTIONS.full_name(prefix),
+        ERASURES.full_name(prefix),
         policy=identity_policy(settings.identity),
         kept=micros(settings.journeys.horizon + retention),
+        hashes=hashes,
         consumer=partial(log_consumer, bootstrap),
     )
 

@@ -124,7 +124,7 @@ async def _run(
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    knowledge = build_knowledge(settings, bootstrap)
+    knowledge = build_knowledge(settings, bootstrap, pseudonyms)
     app = build_app(settings, bootstrap, ClickHouseSink(target, pseudonyms), epochs, knowledge, scratch)
     refresh = asyncio.create_task(epochs.keep_fresh())
     try:

@@ -17,16 +17,19 @@ from clickhouse_driver import errors as driver
 
 from sinks.clickhouse.client import ClickHouseTarget, connect
 from sinks.clickhouse.errors import SinkMisconfigured, classify
-from sinks.clickhouse.pseudonyms import WEAK, Pseudonyms
+from sinks.clickhouse.pseudonyms import WEAK, WEAK_PREFIXES, Pseudonyms
 
 KEY_BYTES: Final = 32
 KEY_FILE: Final = "identity-hash.key"
 
 _WRITTEN_IN_CLEAR: Final = (
-    "SELECT count() FROM (SELECT 1 FROM journeys_raw WHERE "
-    + " OR ".join(f"startsWith(customer, '{kind}:')" for kind in WEAK)
+    "SELECT count() FROM (SELECT 1 FROM placed_interactions_raw WHERE "
+    + " OR ".join(f"{kind} IS NOT NULL" for kind in WEAK)
+    + " LIMIT 1 UNION ALL SELECT 1 FROM journeys_raw WHERE "
+    + " OR ".join(f"startsWith(customer, '{prefix}')" for prefix in WEAK_PREFIXES)
     + " LIMIT 1)"
 )
+"""Whether there are weak identifiers at all; asked where no key has been named, so that they cannot be hashes."""
 
 
 def key_of_secret(secret: str) -> bytes:

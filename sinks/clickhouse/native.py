@@ -15,7 +15,7 @@ import struct
 from collections.abc import Callable, Iterable, Sequence
 from datetime import date
 from decimal import Decimal
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import accumulate, chain, repeat
 from typing import Any, Final, NamedTuple
 
@@ -170,24 +170,25 @@ def _days(values: Sequence[date]) -> bytes:
 
 def _decimal(precision: int, scale: int) -> Encoding:
     size = 4 if precision <= 9 else 8 if precision <= 18 else 16 if precision <= 38 else 32
-    limit: int = 10**precision
-    unit: int = 10**scale
-
-    @lru_cache(maxsize=4_096)
-    def number(value: Decimal) -> bytes:
-        numerator, denominator = value.as_integer_ratio()
-        scaled, rest = divmod(numerator * unit, denominator)
-        if rest:
-            raise ValueError(f"more than {scale} decimal places")
-        if not -limit < scaled < limit:
-            raise OverflowError(f"more than {precision} digits")
-        return scaled.to_bytes(size, "little", signed=True)
+    nothing = bytes(size)
+    number: Callable[[Decimal], bytes] = lru_cache(maxsize=4_096)(partial(_scaled, precision, scale, size))
 
     def body(values: Sequence[Decimal]) -> bytes:
-        nothing = bytes(size)
         return b"".join([number(value) if value else nothing for value in values])
 
     return Encoding(b"", body, Decimal(0))
+
+
+def _scaled(precision: int, scale: int, size: int, value: Decimal) -> bytes:
+    numerator, denominator = value.as_integer_ratio()
+    unit: int = 10**scale
+    limit: int = 10**precision
+    scaled, rest = divmod(numerator * unit, denominator)
+    if rest:
+        raise ValueError(f"more than {scale} decimal places")
+    if not -limit < scaled < limit:
+        raise OverflowError(f"more than {precision} digits")
+    return scaled.to_bytes(size, "little", signed=True)
 
 
 def _nullable(inner: Encoding) -> Callable[[Sequence[Any]], bytes]:

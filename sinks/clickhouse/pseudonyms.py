@@ -95,9 +95,13 @@ class Pseudonyms:
         """How a customer who is forgotten stands in the log of erasures: 16 bytes, of a weak or a strong name."""
         return self._erased(b"customer", name)
 
-    def erased_identity(self, source: str, id: str) -> bytes:
+    def erased_identity(self, source: str, id: str) -> bytes:  # noqa: A002
         """How an interaction that is forgotten stands in the log of erasures: 16 bytes."""
         return self._erased(b"interaction", f"{len(source)}:{source}{id}")
+
+    def erased_fact(self, source: str, id: str) -> bytes:  # noqa: A002
+        """How a fact that is forgotten stands in the log of erasures: 16 bytes, other than those of an interaction."""
+        return self._erased(b"fact", f"{len(source)}:{source}{id}")
 
     def _erased(self, what: bytes, name: str) -> bytes:
         # Other digests than those of the tables, so that nobody finds a forgotten customer's new rows by the log.

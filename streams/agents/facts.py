@@ -3,7 +3,7 @@
 For one batch of a partition of `touchline.identity`, in this order: decode (pure); dead letters delivered; new facts
 delivered to the log of links and read back; rows of the ledger in ClickHouse; only then acknowledged. A fact counts as
 stored once its record is in the log, and as superseded where one of its source and id, and of the same or a higher
-revision, is there already.
+revision, is there already, or where it was forgotten. A record without a value says that: it is superseded itself.
 """
 
 import time
@@ -49,7 +49,7 @@ class Facts:
 
     async def __call__(self, batch: Batch) -> None:
         """Handle one batch; raises `Fenced` when the partition is lost on the way."""
-        told, letters = self._read(batch.records)
+        told, letters, erased = self._read(batch.records)
         new, superseded = newest_tellings(told, self._knowledge.index.statement)
         await self._refusals.send(batch, letters)
         await self._announcer.announce(batch, [one.statement for one in new], ())
@@ -57,7 +57,7 @@ class Facts:
             dead_letters=tuple(letters),
             received=offset_ranges(batch.tp.topic, batch.tp.partition, [r.offset for r in batch.records]),
             stored=tuple(one.where for one in new),
-            superseded=tuple(one.where for one in superseded),
+            superseded=(*erased, *(one.where for one in superseded)),
             incarnation=self._epochs.incarnation,
         )
         await self._persister.persist(rows, batch)
@@ -65,15 +65,24 @@ class Facts:
         self._marks.read(batch.tp, max((one.statement.occurred_at for one in told), default=None))
         batch.acknowledge()
 
-    def _read(self, records: Iterable[ConsumerRecord]) -> tuple[list[Telling], list[DeadLetter]]:
+    def _read(
+        self, records: Iterable[ConsumerRecord]
+    ) -> tuple[list[Telling], list[DeadLetter], list[Coordinates]]:
+        """What is told, what is refused, and what was forgotten."""
         now: Micros = time.time_ns() // 1000
         told: list[Telling] = []
         letters: list[DeadLetter] = []
+        erased: list[Coordinates] = []
         for record in records:
+            where = Coordinates(record.topic, record.partition, record.offset)
+            if record.value is None:
+                erased.append(where)
+                continue
             result: Statement | Rejected = self._decoder.decode(record.value, record.headers, now)
             if isinstance(result, Rejected):
                 letters.append(refused(record, result, now))
+            elif self._knowledge.is_erased_fact(result.source, result.id):
+                erased.append(where)
             else:
-                where = Coordinates(record.topic, record.partition, record.offset)
                 told.append(Telling(where, result))
-        return told, letters
+        return told, letters, erased

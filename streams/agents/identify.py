@@ -28,7 +28,7 @@ from schemas.interaction import (
     routing_key,
 )
 from schemas.links import Link, Name, merged_links
-from schemas.records import DeadLetter, SinkBatch, offset_ranges
+from schemas.records import Coordinates, DeadLetter, SinkBatch, offset_ranges
 from schemas.topics import partition_of
 from streams.agents.announcing import Announcer
 from streams.agents.knowledge import Knowledge
@@ -61,6 +61,8 @@ class Read(NamedTuple):
 
     interactions: list[Interaction]
     letters: list[DeadLetter]
+    erased: list[Coordinates]
+    """Interactions that were forgotten, and are told again."""
     links: Sequence[Link]
     corrections: list[Correction]
     newest: Micros | None
@@ -106,6 +108,7 @@ class Identify:
         rows = SinkBatch(
             dead_letters=tuple(read.letters),
             received=offset_ranges(batch.tp.topic, batch.tp.partition, [r.offset for r in batch.records]),
+            superseded=tuple(read.erased),
             incarnation=self._epochs.incarnation,
         )
         await asyncio.gather(
@@ -121,6 +124,8 @@ class Identify:
         now = time.time_ns() // 1000
         interactions: list[Interaction] = []
         letters: list[DeadLetter] = []
+        erased: list[Coordinates] = []
+        is_erased = self._knowledge.is_erased if self._knowledge.erasures_seen else None
         links: dict[tuple[Name, Name], Link] = {}
         corrections: list[Correction] = []
         newest: Micros | None = None
@@ -133,10 +138,13 @@ class Identify:
             if isinstance(result, Rejected):
                 letters.append(refused(record, result, now))
                 continue
-            interactions.append(result)
             occurred_at = result.occurred_at
             if newest is None or occurred_at > newest:
                 newest = occurred_at
+            if is_erased is not None and is_erased(result.source, result.id):
+                erased.append(Coordinates(record.topic, record.partition, record.offset))
+                continue
+            interactions.append(result)
             for link in learn(
                 identifiers_of(result), result.unnormalised, occurred_at, result.source, result.id
             ):
@@ -146,7 +154,7 @@ class Identify:
             if result.revision and (correction := correction_of(result)) is not None:
                 corrections.append(correction)
         return Read(
-            interactions, letters, list(links.values()), corrections, newest, self._knowledge.links_seen
+            interactions, letters, erased, list(links.values()), corrections, newest, self._knowledge.links_seen
         )
 
     def encode(self, read: Read) -> dict[int, list[Item]]:

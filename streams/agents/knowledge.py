@@ -1,21 +1,22 @@
-"""What a worker knows of who is whom: both logs of identity, read whole, outside the consumer group.
+"""What a worker knows of who is whom: the logs of identity, read whole, outside the consumer group.
 
-`links` and `corrections` have one partition each, which every worker reads from the beginning to the end when it starts
-and follows from there on, in a task of its own. What is known at one moment is known to all of the worker's agents: it
-changes only while they await.
+`links`, `corrections` and `erasures` have one partition each, which every worker reads from the beginning to the end
+when it starts and follows from there on, in a task of its own. What is known at one moment is known to all of the
+worker's agents: it changes only while they await.
 """
 
 import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 import msgspec
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from schemas.corrections import Correction, decode_correction
+from schemas.corrections import Correction, corrected, decode_correction
+from schemas.erasures import decode_erasure
 from schemas.interaction import Micros
 from schemas.links import Name
 from schemas.records import IdentityChange, IdentityRow
@@ -23,6 +24,7 @@ from streams.agents.known_links import KnownLinks
 from streams.agents.lanes import EXIT_BUG, FIRST_PAUSE, LONGEST_PAUSE, end_process
 from streams.core.identification.index import IdentityIndex
 from streams.core.identification.known_corrections import KnownCorrections
+from streams.core.identification.known_erasures import Forgotten, Hashes, KnownErasures
 from streams.core.identification.policy import IdentityPolicy
 from streams.core.identification.rows import identity_row
 
@@ -53,6 +55,22 @@ class Consumer(Protocol):
     async def end_offsets(self, partitions: list[TopicPartition]) -> dict[TopicPartition, int]: ...
 
 
+class Ends(NamedTuple):
+    """Positions in the logs, in the order in which a reader names them."""
+
+    links: int = 0
+    corrections: int = 0
+    erasures: int = 0
+
+    def falls_short_of(self, others: "Ends") -> bool:
+        """Whether any of these is less."""
+        return (
+            self.links < others.links
+            or self.corrections < others.corrections
+            or self.erasures < others.erasures
+        )
+
+
 class LogsMadeAnew(Exception):
     """A log ends before what was read of it: the topic was deleted and made again under a running worker."""
 
@@ -79,14 +97,20 @@ class Knowledge:
         self,
         links_topic: str,
         corrections_topic: str,
+        erasures_topic: str,
         *,
         policy: IdentityPolicy,
         kept: Micros,
+        hashes: Hashes,
         consumer: Callable[[], Consumer],
     ) -> None:
-        """`kept`: for how long corrections count, as the topic keeps them; `consumer` makes one, not yet started."""
+        """`kept`: for how long corrections count, as the topic keeps them; `hashes`: how erasures name what is gone;
+        `consumer` makes one, not yet started.
+        """
         self._links = TopicPartition(links_topic, 0)
         self._corrections = TopicPartition(corrections_topic, 0)
+        self._erasures = TopicPartition(erasures_topic, 0)
+        self._logs = [self._links, self._corrections, self._erasures]
         self._kept, self._new_consumer = kept, consumer
         self.known = KnownLinks(policy)
         self.index: IdentityIndex = self.known.index
@@ -96,9 +120,13 @@ class Knowledge:
         self._known_corrections = KnownCorrections(kept)
         self.corrections_seen = 0
         """The same of `corrections`."""
+        self._hashes = hashes
+        self._known_erasures = KnownErasures(hashes)
+        self.erasures_seen = 0
+        """The same of `erasures`."""
         self._consumer: Consumer | None = None
         self._task: asyncio.Task[None] | None = None
-        self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []
+        self._waiting: list[tuple[Ends, asyncio.Future[None]]] = []
         self._proven_at = time.monotonic()
 
     # --- what is known -------------------------------------------------------------------------------------
@@ -114,6 +142,26 @@ class Knowledge:
     def corrected_since(self, corrections_seen: int, /) -> Sequence[tuple[str, str]]:
         """The interactions `(source, id)` that were corrected after that position of `corrections`."""
         return self._known_corrections.since(corrections_seen)
+
+    def is_erased(self, source: str, id_: str, /) -> bool:
+        """Whether an interaction was forgotten, so that it must not come back."""
+        return self._known_erasures.is_erased(source, id_)
+
+    def is_erased_fact(self, source: str, id_: str, /) -> bool:
+        """Whether a fact was forgotten."""
+        return self._known_erasures.is_erased_fact(source, id_)
+
+    def erased_since(self, erasures_seen: int, /) -> Sequence[Forgotten]:
+        """Erasures that became complete, or were published once more, at that position of `erasures` or later."""
+        return self._known_erasures.since(erasures_seen)
+
+    def erasure(self, id_: str, /) -> Forgotten | None:
+        """A complete erasure."""
+        return self._known_erasures.get(id_)
+
+    def is_of(self, customer: Name, customers: frozenset[bytes], /) -> bool:
+        """Whether a customer is among the hashes of an erasure."""
+        return self._known_erasures.is_of(customer, customers)
 
     def changes_since(self, links_seen: int, /) -> Mapping[Name, IdentityChange]:
         """Who changed hands after that position; incomplete where `touched_since` answers None."""
@@ -136,7 +184,7 @@ class Knowledge:
     # --- reading -------------------------------------------------------------------------------------------
 
     async def start(self) -> None:
-        """Read both logs to the ends found now, however long a broker takes to answer; follow them in a task from then
+        """Read the logs to the ends found now, however long a broker takes to answer; follow them in a task from then
         on.
         """
         begun = time.monotonic()
@@ -152,16 +200,17 @@ class Knowledge:
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, LONGEST_PAUSE)
         log.info(
-            "identity: %d identifiers, %d corrections, read in %.1f s",
+            "identity: %d identifiers, %d corrections, %d erasures, read in %.1f s",
             len(self.index),
             len(self._known_corrections),
+            len(self._known_erasures),
             time.monotonic() - begun,
         )
         self._proven_at = time.monotonic()
         self._task = asyncio.create_task(self._follow(), name="logs of identity")
 
     async def read_to_end(self) -> None:
-        """Return when both logs are read to where the broker says now that they end.
+        """Return when the logs are read to where the broker says now that they end.
 
         Raises `KafkaError` when it does not say; then ask again.
         """
@@ -172,12 +221,12 @@ class Knowledge:
             ends = await asyncio.wait_for(self._ends(consumer), ANSWER_SECONDS)
         except TimeoutError:
             raise KafkaError("the ends of the logs of identity are not told") from None
-        await self._until(ends[self._links], ends[self._corrections])
+        await self._until(self._as_ends(ends))
 
     async def wait_for(self, links_seen: int) -> None:
         """Return when `links` is read to that position, which must be one that somebody else has read to."""
         if links_seen > self.links_seen:
-            await self._until(links_seen, 0)
+            await self._until(Ends(links_seen))
 
     def standing_still(self) -> float:
         """For how many seconds nothing has been heard of the logs, neither a record nor that there is none."""
@@ -192,19 +241,26 @@ class Knowledge:
 
     # --- within --------------------------------------------------------------------------------------------
 
-    async def _until(self, links: int, corrections: int) -> None:
-        if links > self.links_seen or corrections > self.corrections_seen:
+    async def _until(self, ends: Ends) -> None:
+        if self._seen.falls_short_of(ends):
             heard: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self._waiting.append((links, corrections, heard))
+            self._waiting.append((ends, heard))
             await heard
+
+    @property
+    def _seen(self) -> Ends:
+        return Ends(self.links_seen, self.corrections_seen, self.erasures_seen)
+
+    def _as_ends(self, told: Mapping[TopicPartition, int]) -> Ends:
+        return Ends(*(told[one] for one in self._logs))
 
     async def _open(self) -> None:
         consumer = self._new_consumer()
         self._consumer = consumer
         await asyncio.wait_for(consumer.start(), ANSWER_SECONDS)
-        consumer.assign([self._links, self._corrections])
-        consumer.seek(self._links, self.links_seen)
-        consumer.seek(self._corrections, self.corrections_seen)
+        consumer.assign(self._logs)
+        for one, position in zip(self._logs, self._seen, strict=True):
+            consumer.seek(one, position)
 
     async def _drop(self) -> None:
         consumer, self._consumer = self._consumer, None
@@ -215,32 +271,35 @@ class Knowledge:
                 log.info("the reader of identity did not stop: %r", error)
 
     async def _ends(self, consumer: Consumer) -> dict[TopicPartition, int]:
-        return await consumer.end_offsets([self._links, self._corrections])
+        return await consumer.end_offsets(self._logs)
+
+    async def _positions(self, consumer: Consumer) -> Ends:
+        return Ends(*[await asyncio.wait_for(consumer.position(one), ANSWER_SECONDS) for one in self._logs])
 
     async def _load(self) -> None:
         """From the beginning to the end as of now; everything is placed once."""
         assert self._consumer is not None
         consumer = self._consumer
-        ends = await asyncio.wait_for(self._ends(consumer), ANSWER_SECONDS)
+        ends = self._as_ends(await asyncio.wait_for(self._ends(consumer), ANSWER_SECONDS))
         entries: list[tuple[bytes | None, bytes | None]] = []
-        corrections = KnownCorrections(self._kept)
-        links_seen = corrections_seen = 0
+        corrections, erasures = KnownCorrections(self._kept), KnownErasures(self._hashes)
+        seen = Ends()
         moved = time.monotonic()
-        while links_seen < ends[self._links] or corrections_seen < ends[self._corrections]:
+        while seen.falls_short_of(ends):
             fetched = await consumer.getmany(timeout_ms=POLL_MS)
             entries.extend((record.key, record.value) for record in fetched.get(self._links, ()))
             for record in fetched.get(self._corrections, ()):
                 _note(corrections, record)
-            before = links_seen, corrections_seen
-            links_seen = await asyncio.wait_for(consumer.position(self._links), ANSWER_SECONDS)
-            corrections_seen = await asyncio.wait_for(consumer.position(self._corrections), ANSWER_SECONDS)
-            if (links_seen, corrections_seen) != before:
+            for record in fetched.get(self._erasures, ()):
+                _note_erasure(erasures, record)
+            before, seen = seen, await self._positions(consumer)
+            if seen != before:
                 moved = time.monotonic()
             elif time.monotonic() - moved > ANSWER_SECONDS:
                 raise TimeoutError("no records come")
-        self.known.load(entries, links_seen)
-        self.links_seen = links_seen
-        self._known_corrections, self.corrections_seen = corrections, corrections_seen
+        self.known.load(entries, seen.links)
+        self.links_seen, self.corrections_seen, self.erasures_seen = seen
+        self._known_corrections, self._known_erasures = corrections, erasures
 
     async def _follow(self) -> None:
         pause = FIRST_PAUSE
@@ -276,34 +335,33 @@ class Knowledge:
 
     async def _look(self, consumer: Consumer) -> None:
         """Nothing has come: is that all? Raises `TimeoutError` when there is more that does not come."""
-        ends = await asyncio.wait_for(self._ends(consumer), ANSWER_SECONDS)
-        if ends[self._links] < self.links_seen or ends[self._corrections] < self.corrections_seen:
-            raise LogsMadeAnew(
-                f"{self._links.topic} or {self._corrections.topic} ends before what was read of it: it was made anew"
-            )
+        ends = self._as_ends(await asyncio.wait_for(self._ends(consumer), ANSWER_SECONDS))
+        for log_, end, seen in zip(self._logs, ends, self._seen, strict=True):
+            if end < seen:
+                raise LogsMadeAnew(f"{log_.topic} ends before what was read of it: it was made anew")
         fetched = await consumer.getmany(timeout_ms=POLL_MS)
         await self._take(consumer, fetched)
-        if not fetched and (
-            ends[self._links] > self.links_seen or ends[self._corrections] > self.corrections_seen
-        ):
+        if not fetched and self._seen.falls_short_of(ends):
             raise TimeoutError("there are records that do not come")
         self._proven_at = time.monotonic()
 
     async def _take(self, consumer: Consumer, fetched: dict[TopicPartition, list[Any]]) -> None:
         links = fetched.get(self._links, ())
         # Past what compaction has removed behind the last record. They are known by now: nobody is waited for.
-        links_end = await consumer.position(self._links)
-        corrections_end = await consumer.position(self._corrections)
+        ends = await self._positions(consumer)
+        for record in fetched.get(self._erasures, ()):
+            _note_erasure(self._known_erasures, record)
+        self.erasures_seen = max(self.erasures_seen, ends.erasures)
         for record in fetched.get(self._corrections, ()):
             _note(self._known_corrections, record)
-        self.corrections_seen = max(self.corrections_seen, corrections_end)
-        if links_end > self.links_seen:
-            self.known.take([(record.key, record.value) for record in links], links_end)
-            self.links_seen = links_end
-        still: list[tuple[int, int, asyncio.Future[None]]] = []
+        self.corrections_seen = max(self.corrections_seen, ends.corrections)
+        if ends.links > self.links_seen:
+            self.known.take([(record.key, record.value) for record in links], ends.links)
+            self.links_seen = ends.links
+        still: list[tuple[Ends, asyncio.Future[None]]] = []
         for waiting in self._waiting:
-            wanted, corrected, heard = waiting
-            if wanted > self.links_seen or corrected > self.corrections_seen:
+            wanted, heard = waiting
+            if self._seen.falls_short_of(wanted):
                 still.append(waiting)
             elif not heard.done():
                 heard.set_result(None)
@@ -312,6 +370,10 @@ class Knowledge:
 
 def _note(known: KnownCorrections, record: Any) -> None:
     if record.value is None:
+        try:
+            known.drop(corrected(record.key or b""))
+        except ValueError as error:
+            log.warning("a record of the log of corrections is skipped: %s", error)
         return
     try:
         correction = decode_correction(record.value)
@@ -319,3 +381,14 @@ def _note(known: KnownCorrections, record: Any) -> None:
         log.warning("a foreign record of the log of corrections is skipped: %s", error)
         return
     known.note(correction, record.offset, record.timestamp * 1_000)
+
+
+def _note_erasure(known: KnownErasures, record: Any) -> None:
+    if record.value is None:
+        return  # what was forgotten stays forgotten
+    try:
+        erasure = decode_erasure(record.value)
+    except msgspec.DecodeError as error:
+        log.warning("a foreign record of the log of erasures is skipped: %s", error)
+        return
+    known.note(erasure, record.offset)

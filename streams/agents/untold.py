@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from schemas.findings import FindingChange, Light
+from schemas.findings import ERASED, FindingChange, Light
 from schemas.interaction import Micros
 from streams.core.detection.light import LightPolicy, light_of
 from streams.core.detection.remembered import NOTHING_REMEMBERED, Remembered, decode_remembered
@@ -53,13 +53,17 @@ def tell_again(stored: bytes, timelines: Mapping[bytes, bytes], now: Micros, pol
     untold = _decoder.decode(stored)
     customers = dict.fromkeys((*(change.finding.customer for change in untold.changes), *untold.lit))
     remembered = {customer: _remembered(timelines.get(customer.encode())) for customer in customers}
-    changes = [
-        change
-        for change in untold.changes
-        if remembered[change.finding.customer].sequences.get(change.finding.finding_id, 0) >= change.sequence
-    ]
+    changes = [change for change in untold.changes if _is_known(change, remembered[change.finding.customer])]
     lights = [light_of(customer, known.known, now, policy) for customer, known in remembered.items()]
     return Telling(changes, lights)
+
+
+def _is_known(change: FindingChange, remembered: Remembered) -> bool:
+    """Whether the state knows a change; that a finding was erased shows in that it does not know the finding."""
+    finding_id = change.finding.finding_id
+    if change.reason == ERASED:
+        return all(finding.finding_id != finding_id for finding in remembered.known)
+    return remembered.sequences.get(finding_id, 0) >= change.sequence
 
 
 def _remembered(state: bytes | None) -> Remembered:

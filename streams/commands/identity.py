@@ -138,7 +138,7 @@ def _statement(
     value = json.dumps(
         {
             "id": uuid4().hex,
-            "source": f"operator:{_operator(name)}",
+            "source": f"operator:{operator_named(name)}",
             "occurred_at": format_timestamp(now),
             "operation": operation,
             "identifiers": by_kind(names),
@@ -159,7 +159,7 @@ def _name(text: str, normaliser: Normaliser) -> Name:
         raise click.BadParameter(str(error), param_hint="ID") from None
 
 
-def _operator(name: str | None) -> str:
+def operator_named(name: str | None) -> str:
     """Who says so: facts keep it."""
     try:
         named = (getpass.getuser() if name is None else name).strip()

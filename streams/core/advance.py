@@ -32,7 +32,9 @@ class Advance(NamedTuple):
     left: Sequence[Step] = ()
     """What left it in the end: dropped with a final journey, folded, or forgotten; in order."""
     removed: Sequence[Identity] = ()
-    """What was taken off it, because it is somebody else's."""
+    """What was taken off it, because it is somebody else's, or erased."""
+    erased: bool = False
+    """Whether the customer was forgotten: nothing of what it was before counts any more."""
 
 
 def advance_customer(

@@ -6,35 +6,20 @@ in any order, repeated and revised. The result is that of `advance_customer`, to
 whenever that is not plain to see, `append` declines.
 """
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
 
 from schemas.interaction import Interaction, Micros
-from schemas.records import Coordinates, Journey, PlacedInteraction
+from schemas.records import Journey, PlacedInteraction
 from streams.core.advance import Advance
 from streams.core.journeys import add_up, journey_id_of
-from streams.core.marks import identity_mark, marks_of
+from streams.core.marks import marks_of
 from streams.core.policy import JourneyPolicy
 from streams.core.retention import dormant_at, retain
 from streams.core.state import CustomerState, pack_steps
 from streams.core.step import Identity, Step
-from streams.core.timeline import Timeline, coordinates_of, step_of
-
-
-class _Tail(NamedTuple):
-    """What arrivals add at the end of a timeline."""
-
-    steps: list[Step]
-    """In the timeline's order, as are their `marks`."""
-    marks: list[bytes]
-    placed: dict[bytes, Interaction]
-    """By mark, in the order in which they came."""
-    superseded: list[Coordinates]
-    begun: list[Identity]
-    """Interactions that began a journey after some arrival."""
-    shifted: bool
-    """Whether one came before another that was there already, so that `begun` need not begin anything now."""
+from streams.core.tail import tail_of
+from streams.core.timeline import Timeline
 
 
 def append(
@@ -47,19 +32,19 @@ def append(
     """What `advance_customer(customer, before, arrivals, now, policy)` gives, or None: ask that one.
 
     It declines when an arrival is not later than what was known, is perhaps held already, moves another one in time, or
-    is more than the horizon behind one; and a timeline that is full, forgotten or due to be, made under another policy,
-    or partly folded while something of it is to be dropped.
+    is more than the horizon behind one; and a timeline that is full, partly folded (what was folded may have come once
+    more, so that two journeys have one id), forgotten or due to be, or made under another policy.
     """
     if before is None:
         if not arrivals:
             return None
         clock = now
         known: tuple[Journey, ...] = ()
-        tail = _tail(arrivals, None, None, b"", policy)
+        tail = tail_of(arrivals, None, None, b"", policy)
     else:
         known = before.journeys
         due = before.due
-        if due is None or not known or before.basis != policy.basis:
+        if due is None or not known or before.carried or before.basis != policy.basis:
             return None
         clock = before.clock if before.clock > now else now
         if not arrivals:
@@ -67,7 +52,7 @@ def append(
         after = before.newest
         if before.floor is not None and before.floor > after:
             after = before.floor
-        tail = _tail(arrivals, after, known[-1].ended_at, before.marks, policy)
+        tail = tail_of(arrivals, after, known[-1].ended_at, before.marks, policy)
     if tail is None:
         return None
     steps = tail.steps
@@ -94,10 +79,8 @@ def append(
         state = CustomerState(
             next_due, newest, clock, before.floor, policy.basis, tuple(journeys),
             before.held + len(steps), before.packed + pack_steps(steps),
-            before.carried, before.marks + b"".join(tail.marks),
+            (), before.marks + b"".join(tail.marks),
         )  # fmt: skip
-    elif before.carried:
-        return None
     else:
         whole = [*before.steps(), *steps]
         kept = retain(
@@ -118,68 +101,6 @@ def append(
     placed = tuple(tail.placed.values())
     rows = _rows(placed, grown)
     return Advance(rows, emitted, retracted, tail.superseded, state, 0, 0, placed, left)
-
-
-def _tail(
-    arrivals: Sequence[Interaction],
-    after: Micros | None,
-    ended: Micros | None,
-    marks: bytes,
-    policy: JourneyPolicy,
-) -> _Tail | None:
-    """Put arrivals, in the order of the log, behind a timeline of which nothing is later than `after`.
-
-    Its last journey ended at `ended`, `marks` are those of its steps.
-    """
-    gap, horizon = policy.gap, policy.horizon
-    steps: list[Step] = []
-    fresh: list[bytes] = []
-    placed: dict[bytes, Interaction] = {}
-    superseded: list[Coordinates] = []
-    begun: list[Identity] = []
-    shifted = False
-    newest: Micros | None = None
-    for arrival in arrivals:
-        occurred_at = arrival.occurred_at
-        if after is not None and occurred_at <= after:
-            return None
-        mark = identity_mark(arrival.source, arrival.id)
-        if mark in marks:
-            return None
-        if mark in placed:
-            index = fresh.index(mark)
-            twin = steps[index]
-            if twin.id != arrival.id or twin.source != arrival.source:
-                return None
-            if newest is not None and twin.occurred_at < newest - horizon - gap:
-                return None
-            stored = placed[mark]
-            if arrival.revision > twin.revision:
-                if occurred_at != twin.occurred_at:
-                    return None
-                superseded.append(coordinates_of(stored))
-                steps[index] = step_of(arrival)
-                placed[mark] = arrival
-            elif coordinates_of(arrival) != coordinates_of(stored):
-                superseded.append(coordinates_of(arrival))
-            continue
-        if newest is None or occurred_at > newest:
-            newest = occurred_at
-            index = len(steps)
-            steps.append(step_of(arrival))
-            fresh.append(mark)
-        else:
-            if occurred_at < newest - horizon:
-                return None
-            index = bisect_left(steps, (occurred_at, arrival.source, arrival.id), key=_position)
-            shifted = shifted or index < len(steps)
-            steps.insert(index, step_of(arrival))
-            fresh.insert(index, mark)
-        previous = steps[index - 1].occurred_at if index else ended
-        if previous is None or occurred_at - previous > gap:
-            begun.append((arrival.source, arrival.id))
-        placed[mark] = arrival
-    return _Tail(steps, fresh, placed, superseded, begun, shifted)
 
 
 def _as_of(
@@ -227,7 +148,7 @@ def _close(
         return None
     state = CustomerState(
         _next_due(journeys, newest, clock, policy), newest, clock, before.floor, policy.basis, tuple(journeys),
-        before.held, before.packed, before.carried, before.marks,
+        before.held, before.packed, (), before.marks,
     )  # fmt: skip
     return Advance((), closed, (), (), state)
 
@@ -262,7 +183,3 @@ def _rows(placed: Iterable[Interaction], grown: Sequence[Journey]) -> list[Place
         PlacedInteraction(arrival, grown[bisect_right(starts, arrival.occurred_at) - 1].journey_id)
         for arrival in placed
     ]
-
-
-def _position(step: Step) -> tuple[Micros, str, str]:
-    return step.occurred_at, step.source, step.id

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from schemas.findings import FindingChange, Light
+from schemas.findings import ERASED, FindingChange, Light, erased
 from schemas.interaction import Interaction, Micros, routing_key
 from schemas.records import Coordinates, Journey, PlacedInteraction
 from streams.core.advance import Advance, advance_customer
@@ -15,7 +15,13 @@ from streams.core.anonymous import ANONYMOUS_KEY, advance_anonymous
 from streams.core.append import append
 from streams.core.detection.customer import Detection, Told, watch
 from streams.core.detection.draft import earliest
-from streams.core.detection.remembered import NOTHING_REMEMBERED, decode_remembered, encode_remembered
+from streams.core.detection.light import light_of
+from streams.core.detection.remembered import (
+    NOTHING_REMEMBERED,
+    Remembered,
+    decode_remembered,
+    encode_remembered,
+)
 from streams.core.identification.handover import Handover, advance_in
 from streams.core.policy import JourneyPolicy
 from streams.core.state import CustomerState, decode_state, encode_state
@@ -74,7 +80,7 @@ def advance_batch(
     for key in due:
         arrivals.setdefault(key, [])
     if handover is not None:
-        for key in (*handover.departures, *handover.rewrites):
+        for key in (*handover.departures, *handover.rewrites, *handover.erased):
             arrivals.setdefault(key, [])
     placed: list[PlacedInteraction] = []
     journeys: list[Journey] = []
@@ -107,8 +113,10 @@ def advance_batch(
                 retracted.extend([(customer, journey_id) for journey_id in advance.retracted])
             dropped += advance.folded
             beyond += advance.beyond
-            if detection is not None and (advance.state is not None or advance.removed):
-                if advance.state is None:
+            if detection is not None and (advance.state is not None or advance.removed or advance.erased):
+                if advance.erased:
+                    advance, told = _forgotten(customer, before, advance, now, detection)
+                elif advance.state is None:
                     advance, told = _emptied(customer, before, advance, now, detection)
                 else:
                     advance, told = _watched(customer, before, advance, now, detection)
@@ -155,6 +163,39 @@ def _emptied(
     watched, told = _watched(customer, before, advance._replace(state=stub), now, detection)
     remembered = told.remembered if told is not None else NOTHING_REMEMBERED
     return (watched if remembered.sequences else watched._replace(state=None)), told
+
+
+def _forgotten(
+    customer: str, before: CustomerState | None, advance: Advance, now: Micros, detection: Detection
+) -> tuple[Advance, Told]:
+    """The advance of a customer who is forgotten: every finding that does not stand anew is withdrawn, its text gone.
+
+    Of what was remembered only the numbers of changes count, as far as there are findings to number.
+    """
+    remembered = decode_remembered(before.detection if before is not None else b"")
+    clock = now if before is None else max(now, before.clock)
+    told = Told((), None, NOTHING_REMEMBERED)
+    if advance.state is not None and before is not None:
+        numbers = Remembered(sequences=remembered.sequences)
+        nobody = msgspec.structs.replace(before, detection=encode_remembered(numbers))
+        advance, watched = _watched(customer, nobody, advance, now, detection)
+        if watched is not None:
+            told = watched
+    standing = {finding.finding_id for finding in told.remembered.known}
+    changes: list[FindingChange] = []
+    for finding in remembered.known:
+        if finding.finding_id not in standing:
+            sequence = remembered.sequences.get(finding.finding_id, 0) + 1
+            changes.append(FindingChange("withdrawn", erased(finding), clock, ERASED, None, sequence))
+    light = told.light
+    if light is None and (remembered.known or remembered.colours != NOTHING_REMEMBERED.colours):
+        light = light_of(customer, told.remembered.known, clock, detection.light)
+    sequences = {one: number for one, number in told.remembered.sequences.items() if one in standing}
+    kept = msgspec.structs.replace(told.remembered, sequences=sequences)
+    state = advance.state
+    if state is not None:
+        state = msgspec.structs.replace(state, detection=encode_remembered(kept))
+    return advance._replace(state=state), Told([*changes, *told.changes], light, kept)
 
 
 def _watched(

@@ -27,6 +27,7 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from mode import Service
 
+from sinks.clickhouse.pseudonyms import CLEAR
 from streams.app import build_app, build_knowledge, faust_app
 from streams.kafka.store import TimelineStore
 from streams.kafka.transport import FETCH_WAIT_MS, Consumer, Transport, _ConsumerThread
@@ -43,7 +44,8 @@ def parameters(function: Any) -> list[str]:
 @pytest.fixture
 async def app(tmp_path: Path) -> faust.App:
     settings, bootstrap = Settings(), "127.0.0.1:1"
-    built = build_app(settings, bootstrap, Sink(), Epochs(), build_knowledge(settings, bootstrap), tmp_path)
+    knowledge = build_knowledge(settings, bootstrap, CLEAR)
+    built = build_app(settings, bootstrap, Sink(), Epochs(), knowledge, tmp_path)
     built.finalize()
     return built
 

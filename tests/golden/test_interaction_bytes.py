@@ -129,7 +129,14 @@ def test_foreign_bytes_are_refused(foreign: bytes) -> None:
 
 
 def test_watermarks_are_pinned() -> None:
-    report = WatermarkReport({"touchline.phone/0": 1_772_366_400_000_000})
-    pinned = "9181b1746f7563686c696e652e70686f6e652f30cf00064bf535af1000"
+    report = WatermarkReport({"touchline.phone/0": 1_772_366_400_000_000}, 7)
+    pinned = "9281b1746f7563686c696e652e70686f6e652f30cf00064bf535af100007"
     assert encode_watermarks(report).hex() == pinned
     assert decode_watermarks(bytes.fromhex(pinned)) == report
+
+
+def test_a_watermark_of_before_identity_is_still_read() -> None:
+    pinned = "9181b1746f7563686c696e652e70686f6e652f30cf00064bf535af1000"
+    assert decode_watermarks(bytes.fromhex(pinned)) == WatermarkReport(
+        {"touchline.phone/0": 1_772_366_400_000_000}, 0
+    )

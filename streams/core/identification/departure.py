@@ -1,4 +1,4 @@
-"""Taking interactions off a timeline: what is left, and what has to be said of it."""
+"""Taking interactions off a timeline, or all of a customer: what is left, and what has to be said of it."""
 
 from collections.abc import Collection, Sequence
 from itertools import islice
@@ -6,7 +6,7 @@ from itertools import islice
 from schemas.interaction import Micros
 from schemas.links import Name
 from schemas.records import Journey, PlacedInteraction
-from streams.core.advance import Advance
+from streams.core.advance import Advance, advance_customer
 from streams.core.journeys import evaluate, held_counts, journey_id_of
 from streams.core.policy import JourneyPolicy
 from streams.core.retention import dormant_at
@@ -59,6 +59,28 @@ def depart(
     return Advance(rows, journeys, retracted, (), state, removed=removed)
 
 
+def erase(
+    customer: Name,
+    before: CustomerState,
+    leaving: Collection[Identity],
+    now: Micros,
+    policy: JourneyPolicy,
+) -> Advance:
+    """Forget a customer: what is left without the interactions `leaving` is evaluated as if it were all there ever was.
+
+    Unlike in `depart`, sums and whatever else was made of interactions that are not held any more go, too.
+    """
+    held = before.steps()
+    kept = [step.interaction() for step in held if step.identity not in leaving]
+    removed = [step.identity for step in held if step.identity in leaving]
+    fresh = Advance((), (), (), (), None)
+    if kept:
+        fresh = advance_customer(customer, None, kept, max(now, before.clock), policy)
+    gone = {*fresh.retracted, *(journey.journey_id for journey in before.journeys)}
+    gone.difference_update(journey.journey_id for journey in fresh.journeys)
+    return fresh._replace(retracted=sorted(gone), removed=removed, erased=True)
+
+
 def followed_by(first: Advance, second: Advance) -> Advance:
     """Two advances of one customer in one batch as one: of what both say, the second counts."""
     journeys = {journey.journey_id: journey for journey in (*first.journeys, *second.journeys)}
@@ -75,6 +97,7 @@ def followed_by(first: Advance, second: Advance) -> Advance:
         [*first.placed, *second.placed],
         [*first.left, *second.left],
         [*first.removed, *second.removed],
+        first.erased or second.erased,
     )
 
 

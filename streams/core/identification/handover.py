@@ -7,7 +7,7 @@ from schemas.interaction import Interaction, Micros
 from schemas.records import Coordinates
 from streams.core.advance import Advance, advance_customer
 from streams.core.anonymous import ANONYMOUS_KEY, advance_anonymous
-from streams.core.identification.departure import depart, followed_by, rewrite
+from streams.core.identification.departure import depart, erase, followed_by, rewrite
 from streams.core.policy import JourneyPolicy
 from streams.core.state import CustomerState
 from streams.core.timeline import Identity
@@ -22,16 +22,18 @@ class Handover(NamedTuple):
     """Customers whose rows are written again, whoever wrote them before; with each the arrivals refused in this batch,
     which that one may have accepted."""
     superseded: Sequence[Coordinates] = ()
-    """Raw records that leave or are refused because a higher revision is known."""
+    """Raw records that leave or are refused because a higher revision is known, or because they are erased."""
+    erased: Collection[bytes] = ()
+    """Customers who are forgotten; what of their interactions is so is among the departures."""
 
     @property
     def is_something(self) -> bool:
         """Whether anything changes hands."""
-        return bool(self.departures or self.rewrites or self.superseded)
+        return bool(self.departures or self.rewrites or self.superseded or self.erased)
 
     def touches(self, key: bytes) -> bool:
         """Whether this customer is concerned."""
-        return key in self.departures or key in self.rewrites
+        return key in self.departures or key in self.rewrites or key in self.erased
 
 
 NO_HANDOVER: Final = Handover({}, {})
@@ -51,7 +53,10 @@ def advance_in(
         return advance_anonymous(None if leaving else before, arrivals, now, policy)
     customer = key.decode()
     advance = Advance((), (), (), (), before)
-    if leaving and before is not None:
+    if key in handover.erased:
+        if before is not None:
+            advance = erase(customer, before, leaving, now, policy)
+    elif leaving and before is not None:
         advance = depart(customer, before, leaving, now, policy)
     refused = handover.rewrites.get(key)
     if refused is not None:

@@ -21,7 +21,7 @@ class Judgement(NamedTuple):
     """What is not where it belongs. `leaving` are identities of held interactions that go.
 
     `forwards` are interactions with their right customer in them, to be sent on; `superseded` the raw records of those
-    that are corrected already, and go nowhere.
+    that are corrected already, or erased, and go nowhere.
     """
 
     leaving: Sequence[Identity]
@@ -29,22 +29,34 @@ class Judgement(NamedTuple):
     superseded: Sequence[Coordinates]
 
 
+IsErased = Callable[[str, str], bool]
+"""Whether an interaction `(source, id)` was forgotten."""
+
 BELONGS = Judgement((), (), ())
 """Everything is where it belongs."""
 
 
 def judge(
-    steps: Sequence[Step], holder: Name | None, canonical: CustomerOf, correction: CorrectionOf
+    steps: Sequence[Step],
+    holder: Name | None,
+    canonical: CustomerOf,
+    correction: CorrectionOf,
+    is_erased: IsErased | None = None,
 ) -> Judgement:
     """What must leave the timeline of `holder` (None: an anonymous one).
 
     An interaction goes when its identifiers name another customer, or when a higher revision does. One that is
-    corrected is not sent on: the higher revision was announced, so it comes.
+    corrected is not sent on: the higher revision was announced, so it comes. What is erased goes nowhere either;
+    without `is_erased` nothing is.
     """
     leaving: list[Identity] = []
     forwards: list[Interaction] = []
     superseded: list[Coordinates] = []
     for step in steps:
+        if is_erased is not None and is_erased(step.source, step.id):
+            leaving.append((step.source, step.id))
+            superseded.append(coordinates_of(step.interaction()))
+            continue
         naming = naming_of(step.body)
         customer = canonical(naming.identifiers, naming.unnormalised)
         known = correction((step.source, step.id))

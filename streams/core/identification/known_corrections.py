@@ -34,8 +34,13 @@ class KnownCorrections:
             self._order.append((offset, written_at, key))
         while self._order and self._order[0][1] < written_at - self._kept:
             noted, _, outdated = self._order.popleft()
-            if self._latest[outdated][1] == noted:
+            latest = self._latest.get(outdated)
+            if latest is not None and latest[1] == noted:
                 del self._latest[outdated]
+
+    def drop(self, key: Identity) -> None:
+        """Forget what is known of an interaction."""
+        self._latest.pop(key, None)
 
     def since(self, position: int) -> list[Identity]:
         """The interactions that were corrected at that position of the log or later."""

@@ -1,4 +1,4 @@
-"""The two logs of identity, and consumers of them, in memory; they can fail, lag and be compacted."""
+"""The logs of identity, and consumers of them, in memory; they can fail, lag and be compacted."""
 
 import asyncio
 from dataclasses import dataclass
@@ -8,14 +8,18 @@ from aiokafka import TopicPartition
 from aiokafka.errors import KafkaConnectionError
 
 from schemas.corrections import Correction, correction_key, encode_correction
+from schemas.erasures import Erasure, encode_erasure, erasure_key
 from schemas.interaction import DAY
 from schemas.links import Record as LinkRecord
 from schemas.links import encode_record, record_key
+from sinks.clickhouse.pseudonyms import Pseudonyms
 from streams.agents.knowledge import Knowledge
 from streams.core.identification.policy import DEFAULT_POLICY, IdentityPolicy
 
 LINKS = TopicPartition("links", 0)
 CORRECTIONS = TopicPartition("corrections", 0)
+ERASURES = TopicPartition("erasures", 0)
+HASHES = Pseudonyms(b"key")
 
 
 @dataclass
@@ -29,11 +33,11 @@ class LogRecord:
 
 
 class Logs:
-    """A broker with `links` and `corrections`."""
+    """A broker with `links`, `corrections` and `erasures`."""
 
     def __init__(self) -> None:
-        self.records: dict[TopicPartition, list[LogRecord]] = {LINKS: [], CORRECTIONS: []}
-        self.ends = {LINKS: 0, CORRECTIONS: 0}
+        self.records: dict[TopicPartition, list[LogRecord]] = {LINKS: [], CORRECTIONS: [], ERASURES: []}
+        self.ends = {LINKS: 0, CORRECTIONS: 0, ERASURES: 0}
         self.held_back = False
         """Fetches return nothing, though there is more."""
         self.failing = 0
@@ -64,6 +68,11 @@ class Logs:
         """Add a correction."""
         self.append(CORRECTIONS, correction_key(correction), encode_correction(correction), timestamp)
 
+    def erase(self, *erasures: Erasure) -> None:
+        """Add parts of erasures."""
+        for one in erasures:
+            self.append(ERASURES, erasure_key(one), encode_erasure(one))
+
     def compact(self) -> None:
         """Keep the last record of each key, at its offset; the newest one stays in any case."""
         last = {record.key: record for record in self.records[LINKS]}
@@ -82,7 +91,13 @@ class Logs:
 
     def knowledge(self, policy: IdentityPolicy = DEFAULT_POLICY) -> Knowledge:
         """What a worker that reads these logs knows."""
-        return Knowledge(LINKS.topic, CORRECTIONS.topic, policy=policy, kept=37 * DAY, consumer=self.consumer)
+        return Knowledge(
+            *(one.topic for one in (LINKS, CORRECTIONS, ERASURES)),
+            policy=policy,
+            kept=37 * DAY,
+            hashes=HASHES,
+            consumer=self.consumer,
+        )
 
 
 class LogConsumer:

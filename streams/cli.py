@@ -105,6 +105,12 @@ SECTIONS: Final[dict[str, tuple[Entry, ...]]] = {
             "Which identifiers are one customer's, and why; link, unlink them.",
             "touchline identity show phone:+359888123456",
         ),
+        Entry(
+            "forget",
+            "streams.commands.forget:forget",
+            "Erase a customer from everything, with a receipt.",
+            'touchline forget crm:A1 --reason "asked for it"',
+        ),
     ),
     "Run it": (
         Entry(

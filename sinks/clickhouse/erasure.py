@@ -302,7 +302,8 @@ class Erasing:
         )
         rows = self._client.execute(
             f"SELECT count() FROM {parts} WHERE NOT active AND database IN (%(main)s, %(private)s) "
-            f"AND toUnixTimestamp(remove_time) <= (SELECT intDiv(max(n), 1000) FROM {self._work} WHERE what = 'deleted')",
+            f"AND toUnixTimestamp(remove_time) <= "
+            f"(SELECT intDiv(max(n), 1000) FROM {self._work} WHERE what = 'deleted')",
             self._databases,
         )
         return int(rows[0][0])

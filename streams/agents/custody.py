@@ -17,6 +17,7 @@ from streams.core.anonymous import ANONYMOUS_KEY
 from streams.core.identification.holders import IdentityHolders
 from streams.core.identification.index import IdentityIndex
 from streams.core.identification.judgement import judge
+from streams.core.identification.known_erasures import Forgotten
 from streams.core.state import decode_state
 from streams.core.timeline import Identity
 from streams.kafka.store import State
@@ -31,9 +32,10 @@ class Knowledge(Protocol):
     index: IdentityIndex
     links_seen: int
     corrections_seen: int
+    erasures_seen: int
 
     async def read_to_end(self) -> None:
-        """Return when both logs are read to where they end now."""
+        """Return when the logs are read to where they end now."""
 
     async def wait_for(self, links_seen: int) -> None:
         """Return when the log of links is read to that position."""
@@ -46,6 +48,15 @@ class Knowledge(Protocol):
 
     def corrected_since(self, corrections_seen: int, /) -> Sequence[tuple[str, str]]:
         """Interactions that were corrected since that position."""
+
+    def is_erased(self, source: str, id_: str, /) -> bool:
+        """Whether an interaction was forgotten."""
+
+    def erased_since(self, erasures_seen: int, /) -> Sequence[Forgotten]:
+        """Erasures that became complete at that position or later."""
+
+    def is_of(self, customer: Name, customers: frozenset[bytes], /) -> bool:
+        """Whether a customer is among the hashes of an erasure."""
 
     def changes_since(self, links_seen: int, /) -> Mapping[Name, IdentityChange]:
         """Identifiers that changed hands since; incomplete where `touched_since` answers None."""
@@ -125,6 +136,7 @@ class Custody:
         """Judge timelines by what is known now."""
         knowledge = self._knowledge
         canonical, correction = knowledge.index.customer_of, knowledge.correction
+        is_erased = knowledge.is_erased if knowledge.erasures_seen else None
         verdicts = Verdicts({}, [], [])
         for key in keys:
             stored = self._timelines.get(key)
@@ -133,7 +145,7 @@ class Custody:
             state = decode_state(stored)
             holder = None if key.startswith(ANONYMOUS_KEY) else key.decode()
             self._holders.add(key, state.marks)
-            leaving, forwards, superseded = judge(state.steps(), holder, canonical, correction)
+            leaving, forwards, superseded = judge(state.steps(), holder, canonical, correction, is_erased)
             if leaving:
                 verdicts.departures[key] = frozenset(leaving)
                 verdicts.forwards.extend(forwards)

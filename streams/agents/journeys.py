@@ -18,7 +18,8 @@ from aiokafka.structs import ConsumerRecord
 
 from schemas.alerts import alert_key, alert_of, encode_alert_record, last_changes
 from schemas.dead_letters import dead_letter_headers
-from schemas.findings import FindingChange
+from schemas.erasures import FORGETTING_KEY, Forgetting, encode_forgetting
+from schemas.findings import ERASED, FindingChange
 from schemas.interaction import (
     CONTROL_KEY,
     Interaction,
@@ -36,11 +37,12 @@ from schemas.rule_sets import RULES_KEY
 from schemas.topics import partition_of
 from streams.agents.clocks import CLOCK_KEY, dump_clock
 from streams.agents.custody import Knowledge
+from streams.agents.erasing import Sweep
 from streams.agents.isolate import Poison, poisonous
 from streams.agents.lanes import Batch, Unavailable, insist
 from streams.agents.partition import PartitionState
 from streams.agents.register import Entries
-from streams.agents.reserved import IDENTITIES_KEY, INTENT_KEY, dump_intent, dump_position
+from streams.agents.reserved import ERASURES_KEY, IDENTITIES_KEY, INTENT_KEY, dump_intent, dump_position
 from streams.agents.sink import Epochs, Persister
 from streams.agents.untold import UNTOLD_KEY, Telling, dump_untold, tell_again
 from streams.core.batch import BatchResult, advance_batch
@@ -48,7 +50,7 @@ from streams.core.detection.customer import Detection
 from streams.core.identification.handover import NO_HANDOVER, Handover
 from streams.core.identification.judgement import judge_arrival
 from streams.core.policy import JourneyPolicy
-from streams.core.timeline import Identity
+from streams.core.timeline import Identity, coordinates_of
 from streams.core.watermarks import PartitionClock
 from streams.kafka.delivery import Item, deliver, deliver_with_headers
 from streams.kafka.store import State
@@ -85,6 +87,8 @@ class Step(NamedTuple):
     """Who loses interactions."""
     entries: Entries | None
     links_seen: int
+    sweep: Sweep | None
+    """What is forgotten."""
 
 
 class Journeys:
@@ -142,6 +146,7 @@ class Journeys:
             await self._perform(batch, partition, told.clock, step)
             due = partition.agenda.take(now, DUE_AT_ONCE)
             step = self._decide(partition, [], due, now, 0, NO_HANDOVER, []) if due else None
+        await self._say_what_is_erased(batch, partition)
         batch.check()
         partition.clock, partition.named_at = told.clock, told.named_at_end
         batch.acknowledge()
@@ -216,7 +221,8 @@ class Journeys:
             for one in refused:
                 rewrites.setdefault(routing_key(one), []).append(one.key)
         handover = Handover({}, rewrites, superseded)
-        return self._decide(partition, accepted, due, now, JUDGED_AT_ONCE, handover, forwards)
+        sweep = partition.erasing.notice()
+        return self._decide(partition, accepted, due, now, JUDGED_AT_ONCE, handover, forwards, sweep)
 
     def _sort(
         self, told: Told
@@ -226,8 +232,8 @@ class Journeys:
         suspects: frozenset[Name] | None = frozenset()
         if knowledge.links_seen > told.named_at:
             suspects = knowledge.touched_since(told.named_at)
-        corrected = knowledge.corrections_seen > 0
-        if not corrected and suspects is not None and not suspects:
+        corrected, erased = knowledge.corrections_seen > 0, knowledge.erasures_seen > 0
+        if not corrected and not erased and suspects is not None and not suspects:
             return told.interactions, [], [], []
         canonical, correction = knowledge.index.customer_of, knowledge.correction
         accepted: list[Interaction] = []
@@ -235,6 +241,10 @@ class Journeys:
         forwards: list[Interaction] = []
         superseded: list[Coordinates] = []
         for arrival in told.interactions:
+            if erased and knowledge.is_erased(arrival.source, arrival.id):
+                refused.append(arrival)
+                superseded.append(coordinates_of(arrival))
+                continue
             known = correction((arrival.source, arrival.id)) if corrected else None
             named_by_now = suspects is not None and arrival.customer not in suspects
             if known is None and named_by_now:
@@ -258,18 +268,20 @@ class Journeys:
         portion: int,
         handover: Handover,
         forwards: list[Interaction],
+        sweep: Sweep | None = None,
     ) -> Step | None:
         """One step; None when there is nothing to do."""
         custody = partition.custody
-        if custody.waiting:
+        erased = frozenset(sweep.keys) if sweep is not None else frozenset()
+        if custody.waiting or erased:
             wanted = (*map(routing_key, arrivals), *due, *handover.rewrites)
-            verdicts = custody.judge(custody.take(wanted, portion))
+            verdicts = custody.judge(erased.union(custody.take(wanted, portion)))
             handover = Handover(
-                verdicts.departures, handover.rewrites, (*handover.superseded, *verdicts.superseded)
+                verdicts.departures, handover.rewrites, (*handover.superseded, *verdicts.superseded), erased
             )
             forwards = [*forwards, *verdicts.forwards]
         entries = partition.register.next()
-        if not (arrivals or due or forwards or entries or handover.is_something):
+        if not (arrivals or due or forwards or entries or handover.is_something or sweep):
             return None
         result, letters = self._advance(
             partition, arrivals, due, now, handover if handover.is_something else None
@@ -278,7 +290,8 @@ class Journeys:
         for one in forwards:
             key = routing_key(one)
             sent_on.setdefault(partition_of(key, self._partitions), []).append((key, encode_interaction(one)))
-        return Step(result, letters, sent_on, handover.departures.keys(), entries, self._knowledge.links_seen)
+        departing = erased.union(handover.departures)
+        return Step(result, letters, sent_on, departing, entries, self._knowledge.links_seen, sweep)
 
     def _advance(
         self,
@@ -349,7 +362,10 @@ class Journeys:
             partition.register.wrote(entries)
         if written is not None:
             self._changelog_written(batch.tp.partition, written)
-        await self._tell(batch, partition, Telling(result.changes, result.lights))
+        erasures = step.sweep.ids if step.sweep is not None else ()
+        await self._tell(batch, partition, Telling(result.changes, result.lights, erasures))
+        if step.sweep is not None:
+            partition.erasing.swept(step.sweep)
 
     @staticmethod
     def _untold(partition: PartitionState, result: BatchResult) -> dict[bytes, bytes | None]:
@@ -361,7 +377,7 @@ class Journeys:
 
     async def _tell(self, batch: Batch, partition: PartitionState, telling: Telling) -> None:
         """Tell of findings whose states are in the changelog."""
-        if not telling.changes and not telling.lights:
+        if not (telling.changes or telling.lights or telling.erasures):
             return
         rows = SinkBatch(
             version=self._epochs.version_base + max(batch.last_offset, partition.term),
@@ -371,7 +387,7 @@ class Journeys:
         )
         await asyncio.gather(
             self._persister.persist(rows, batch),
-            self._send_alerts(batch, partition, telling.changes),
+            self._send_alerts(batch, partition, telling),
         )
 
     async def _tell_again(self, batch: Batch, partition: PartitionState) -> None:
@@ -396,25 +412,54 @@ class Journeys:
             "interactions topic",
         )
 
-    async def _send_alerts(
-        self, batch: Batch, partition: PartitionState, changes: Sequence[FindingChange]
-    ) -> None:
-        """One alert for each finding that changed, on the customer's partition; repetitions have the same version."""
-        if not changes:
-            return
+    async def _send_alerts(self, batch: Batch, partition: PartitionState, telling: Telling) -> None:
+        """One alert for each finding that changed, on the customer's partition; repetitions have the same version.
+
+        Behind those of erasures it is said that they are all, so that nothing of them needs to be kept.
+        """
         cool_downs = self._detection(partition.rules).rules.cool_downs if partition.rules is not None else {}
-        items = [
-            (alert_key(alert), encode_alert_record(alert))
-            for alert in (
-                alert_of(change, change.sequence, cool_downs.get(change.finding.rule))
-                for change in last_changes(changes)
-            )
-        ]
+        last: list[Item] = []
+        items: list[Item] = []
+        for change in last_changes(telling.changes):
+            alert = alert_of(change, change.sequence, cool_downs.get(change.finding.rule))
+            into = items if change.reason == ERASED else last
+            into.append((alert_key(alert), encode_alert_record(alert)))
+        if telling.erasures:
+            items.append((FORGETTING_KEY, encode_forgetting(Forgetting(tuple(telling.erasures)))))
+        items += last
+        if not items:
+            return
         await insist(
             lambda: deliver(self._producer(), self._alerts_topic, batch.tp.partition, items),
             batch,
             "alerts topic",
         )
+
+    async def _say_what_is_erased(self, batch: Batch, partition: PartitionState) -> None:
+        """Say of erasures that they are done, behind all else that is said of them: whoever keeps alerts says it on."""
+        if batch.last_offset < partition.term:
+            return  # what an owner before wrote may have to be written again
+        to_say = partition.erasing.to_say(partition.register.written_to)
+        if to_say is None:
+            return
+        ids, position = to_say
+        if ids:
+            done = FORGETTING_KEY, encode_forgetting(Forgetting(ids, done=True))
+            await insist(
+                lambda: deliver(self._producer(), self._alerts_topic, batch.tp.partition, [done]),
+                batch,
+                "alerts topic",
+            )
+        changes: dict[bytes, bytes | None] = {ERASURES_KEY: dump_position(position)}
+        if UNTOLD_KEY in partition.timelines:
+            changes[UNTOLD_KEY] = None  # all of it has been told
+        written = await self._write_changelog(batch, changes.items())
+        batch.check()
+        partition.timelines.pop(UNTOLD_KEY, None)
+        partition.timelines[ERASURES_KEY] = dump_position(position)
+        partition.erasing.said(position)
+        if written is not None:
+            self._changelog_written(batch.tp.partition, written)
 
     async def _send_dead_letters(self, batch: Batch, letters: list[DeadLetter]) -> None:
         records = [

@@ -6,8 +6,9 @@ from schemas.rule_sets import RULES_KEY
 from streams.agents.agenda import Agenda
 from streams.agents.clocks import CLOCK_KEY, load_clock
 from streams.agents.custody import Custody, Knowledge
+from streams.agents.erasing import Erasing
 from streams.agents.register import Register
-from streams.agents.reserved import IDENTITIES_KEY, INTENT_KEY, is_customers, load_intent, load_position
+from streams.agents.reserved import ERASURES_KEY, IDENTITIES_KEY, INTENT_KEY, is_customers, load_intent, load_position
 from streams.core.batch import BatchResult
 from streams.core.state import next_due
 from streams.kafka.store import State
@@ -49,6 +50,7 @@ class PartitionState:
         """What the sender knew whose records are being read; before the first control record of one, nothing."""
         written_to = load_position(timelines.get(IDENTITIES_KEY))
         self.register = Register(number, partitions, knowledge, written_to)
+        self.erasing = Erasing(timelines, knowledge, load_position(timelines.get(ERASURES_KEY)))
 
     def adopt(self, rules: bytes) -> None:
         """From now on these rules are in force: every customer is to be looked at again."""

@@ -40,6 +40,11 @@ class Register:
         if written_to < knowledge.links_seen and knowledge.touched_since(written_to) is None:
             self._left = [name for name in knowledge.names() if self._is_ours(name)]
 
+    @property
+    def written_to(self) -> int:
+        """The position in the log of links up to which everything is written."""
+        return self._written_to
+
     def next(self) -> Entries | None:
         """What to write now; None: nothing. To be followed by `wrote` once it is durable."""
         knowledge, noticed = self._knowledge, self._noticed

@@ -11,6 +11,9 @@ INTENT_KEY: Final = b"\x00intent"
 IDENTITIES_KEY: Final = b"\x00identities"
 """The position in the log of links up to which the partition's rows of identity are written."""
 
+ERASURES_KEY: Final = b"\x00erasures"
+"""The position in the log of erasures up to which the partition has forgotten everything, and said so."""
+
 _encode = msgspec.msgpack.encode
 _keys_decoder: Final = msgspec.msgpack.Decoder(list[bytes])
 _position_decoder: Final = msgspec.msgpack.Decoder(int)

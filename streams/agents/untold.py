@@ -31,6 +31,8 @@ class Telling(NamedTuple):
 
     changes: Sequence[FindingChange]
     lights: Sequence[Light]
+    erasures: Sequence[str] = ()
+    """Erasures, by id, whose withdrawals are among the changes."""
 
 
 _encoder: Final = msgspec.msgpack.Encoder()

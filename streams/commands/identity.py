@@ -160,7 +160,7 @@ def _name(text: str, normaliser: Normaliser) -> Name:
 
 
 def operator_named(name: str | None) -> str:
-    """Who says so: facts keep it."""
+    """Who gives an order: `name`, else the login; a usage error where there is neither."""
     try:
         named = (getpass.getuser() if name is None else name).strip()
     except (KeyError, OSError):  # no login, as in a container

@@ -133,6 +133,8 @@ def asyncapi() -> Document:
             "receive-links": _operation("receive", topics.LINKS),
             "send-corrections": _operation("send", topics.CORRECTIONS),
             "receive-corrections": _operation("receive", topics.CORRECTIONS),
+            "send-erasures": _operation("send", topics.ERASURES),
+            "receive-erasures": _operation("receive", topics.ERASURES),
         },
         "components": {"messages": _messages()},
     }
@@ -231,7 +233,8 @@ def _channel(topic: Topic) -> Document:
         "topic": topic.full_name(),
         "partitions": topic.partitions(topics.DEFAULT_PARTITIONS),
         "topicConfiguration": {
-            name: [value] if name == "cleanup.policy" else int(value) for name, value in config.items()
+            name: value.split(",") if name == "cleanup.policy" else int(value)
+            for name, value in config.items()
         },
         "bindingVersion": "0.5.0",
     }
@@ -288,7 +291,10 @@ def _messages() -> Document:
     messages[topics.ALERTS.name] = {
         "name": topics.ALERTS.name,
         "title": "An alert, or an acknowledgement",
-        "summary": "What has become of a finding, and who takes care of it. In the order of each customer.",
+        "summary": (
+            "What has become of a finding, and who takes care of it. In the order of each customer. Records with the "
+            "key U+0000 'erasure' are Touchline's own: that a customer was forgotten."
+        ),
         "contentType": "application/json",
         "payload": {"schemaFormat": _JSON_FORMAT, "schema": {"$ref": "./json/alert.json"}},
         "bindings": {"kafka": {"key": {"type": "string"}, "bindingVersion": "0.5.0"}},
@@ -309,6 +315,12 @@ def _messages() -> Document:
         "name": topics.CORRECTIONS.name,
         "title": "That an interaction was told again",
         "summary": "Internal. A MessagePack array; every worker reads all of them.",
+        "contentType": "application/msgpack",
+    }
+    messages[topics.ERASURES.name] = {
+        "name": topics.ERASURES.name,
+        "title": "That a customer was forgotten",
+        "summary": "Internal. A MessagePack array with keyed hashes; every worker reads all of them.",
         "contentType": "application/msgpack",
     }
     messages[topics.ALERT_BOOKS.name] = {

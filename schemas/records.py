@@ -187,3 +187,4 @@ class SinkBatch(NamedTuple):
     identities: tuple[IdentityRow, ...] = ()
     identity_changes: tuple[IdentityChange, ...] = ()
     erasures: tuple[ErasureDone, ...] = ()
+    """Written when nothing of what was forgotten will be written any more."""

@@ -14,7 +14,6 @@ from faust.types import TP, EventT, StreamT
 
 from schemas.codec import Decoder
 from schemas.identity import FactDecoder
-from schemas.records import SinkBatch
 from schemas.topics import (
     ALERT_BOOKS,
     ALERTS,
@@ -271,7 +270,8 @@ def build_app(
         destinations=build_destinations(settings.alerts, settings.alert_secrets, poster),
         books=partial(state_of, books_table),
         producer=producer,
-        store=lambda rows, batch: persister.persist(SinkBatch(alerts=tuple(rows)), batch),
+        store=persister.persist,
+        erasures=knowledge,
         topic=alerts_topic,
         changelog=books_topic,
         changelog_written=partial(changelog_written, books_topic),

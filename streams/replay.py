@@ -70,6 +70,15 @@ FindStanding = Callable[[Sequence[str]], Iterable[Standing]]
 """The journeys that stand of these customers."""
 
 
+IsErased = Callable[[str, str], bool]
+"""Whether what has this source and id was forgotten (`touchline forget`), and must not come back."""
+
+
+def nothing_is_erased(_source: str, _id: str) -> bool:
+    """For a database in which nobody was forgotten."""
+    return False
+
+
 def nothing_stands(_customers: Sequence[str]) -> Iterable[Standing]:
     """For a database without journeys."""
     return ()
@@ -128,8 +137,14 @@ class Replay:
         detection: Detection | None = None,
         identity: IdentityPolicy = DEFAULT_POLICY,
         fact_decoder: FactDecoder | None = None,
+        is_erased: IsErased = nothing_is_erased,
+        is_erased_fact: IsErased = nothing_is_erased,
     ) -> None:
-        """`decoder` may name customers as it likes: they are named anew. Only files of facts need `fact_decoder`."""
+        """`decoder` may name customers as it likes: they are named anew. Only files of facts need `fact_decoder`.
+
+        What `is_erased` counts as superseded and leaves nothing behind.
+        """
+        self._is_erased, self._is_erased_fact = is_erased, is_erased_fact
         self._decoder = decoder
         self._fact_decoder = fact_decoder
         self._identity = identity
@@ -187,6 +202,7 @@ class Replay:
         received: list[Coordinates] = []
         letters: list[DeadLetter] = []
         told: list[Telling] = []
+        erased: list[Coordinates] = []
         for source in sources:
             size = 0
             for number, line in enumerate(source.file):
@@ -198,17 +214,20 @@ class Replay:
                 result = self._fact_decoder.decode(value, (), self._clock)
                 if isinstance(result, Rejected):
                     letters.append(self._dead_letter(source.name, number, value, result))
+                elif self._is_erased_fact(result.source, result.id):
+                    erased.append(where)
                 else:
                     told.append(Telling(where, result))
             on_bytes(size)
-        self._told, superseded = newest_tellings(told, lambda _: None)
+        self._told, replaced = newest_tellings(told, lambda _: None)
+        superseded = (*erased, *(one.where for one in replaced))
         report = self.report
         report.read += len(received)
         report.facts += len(self._told)
         report.stored += len(self._told)
         report.superseded += len(superseded)
         yield self._reading_batch(received, letters)._replace(
-            stored=tuple(one.where for one in self._told), superseded=tuple(one.where for one in superseded)
+            stored=tuple(one.where for one in self._told), superseded=superseded
         )
 
     def _name_customers(self) -> None:
@@ -241,6 +260,7 @@ class Replay:
     ) -> Iterator[SinkBatch]:
         received: list[Coordinates] = []
         letters: list[DeadLetter] = []
+        erased: list[Coordinates] = []
         report, size = self.report, 0
         clock = self._clock if until is None else max(self._clock, until)
         for source in sources:
@@ -256,13 +276,17 @@ class Replay:
                     letters.append(self._dead_letter(source.name, number, value, result))
                 else:
                     report.until = max(report.until, result.occurred_at)
-                    self._hold(result)
+                    if self._is_erased(result.source, result.id):
+                        erased.append(received[-1])
+                        report.superseded += 1
+                    else:
+                        self._hold(result)
                 if len(received) >= CHUNK:
                     on_bytes(size)
-                    yield self._reading_batch(received, letters)
-                    received, letters, size = [], [], 0
+                    yield self._reading_batch(received, letters, erased)
+                    received, letters, erased, size = [], [], [], 0
         on_bytes(size)
-        yield self._reading_batch(received, letters)
+        yield self._reading_batch(received, letters, erased)
 
     def _hold(self, interaction: Interaction) -> None:
         identifiers = self._lessons.add(interaction)
@@ -270,8 +294,15 @@ class Replay:
         if interaction.revision > self._corrected.get(interaction.key, 0):
             self._corrected[interaction.key] = interaction.revision
 
-    def _reading_batch(self, received: list[Coordinates], letters: list[DeadLetter]) -> SinkBatch:
-        return SinkBatch(received=tuple(received), dead_letters=tuple(letters), incarnation=self._incarnation)
+    def _reading_batch(
+        self, received: list[Coordinates], letters: list[DeadLetter], erased: Iterable[Coordinates] = ()
+    ) -> SinkBatch:
+        return SinkBatch(
+            received=tuple(received),
+            dead_letters=tuple(letters),
+            superseded=tuple(erased),
+            incarnation=self._incarnation,
+        )
 
     def _dead_letter(self, name: str, number: int, value: bytes, rejected: Rejected) -> DeadLetter:
         self.report.dead += 1

@@ -27,6 +27,9 @@ WRITTEN = (
     "identity_history_raw",
     "renamed_customers_raw",
     "hash_keys_raw",
+    "erasures_raw",
+    "erased_interactions_raw",
+    "erasures_done_raw",
 )
 """The tables that the pipeline writes."""
 

@@ -124,6 +124,13 @@ LIMIT 20""",
 SELECT uniqExact(name) AS earlier, uniqExact(customer) AS now
 FROM renamed_customers""",
     ),
+    "erasures": (
+        "How long it took to forget whoever asked for it",
+        """\
+SELECT asked_at, asked_by, dateDiff('second', asked_at, gone_at) AS seconds, counts
+FROM erasures
+ORDER BY asked_at DESC""",
+    ),
     "dead_letters": (
         "What upstream systems get wrong most often",
         """\
@@ -184,6 +191,9 @@ The REVOKEs are needed because dead letters keep the bytes of the record as they
 either are free texts that sources send (`text`, `attributes`, `promise_what`, ids of records); and `journey_id` and
 `finding_id` are hashes without a key, made of the customer's clear name and an interaction: whoever reads them can
 test a guess.
+
+`touchline forget CUSTOMER` erases a customer from all of these tables. While it runs, a table
+`touchline_private.erasing_...` says whom it is about; `erasures` keeps the receipt, without names.
 """
 
 _STORAGE: Final = """\

@@ -8,17 +8,17 @@ What came after the erasure was asked for stays: a forgotten customer who calls 
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
 from clickhouse_driver import Client
 
-from schemas.interaction import Micros
 from schemas.links import Name
 from sinks.clickhouse.client import ClickHouseTarget, connect
 from sinks.clickhouse.migrate import private_database
-from sinks.clickhouse.pseudonyms import WEAK, WEAK_PREFIXES, Pseudonyms
+from sinks.clickhouse.personal_rows import BOUND, DELETIONS, NAMES, STANDING, Deletion
+from sinks.clickhouse.pseudonyms import Pseudonyms
 
 MUTATION_SECONDS: Final = 3_600.0
 """So long one deletion may take: it rewrites every part that holds a row of the customer."""
@@ -44,117 +44,6 @@ class Letter(NamedTuple):
     key: bytes
     value: bytes
     headers: tuple[bytes, ...]
-
-
-class Deletion(NamedTuple):
-    """What is to be deleted from one table. `{work}` is the table of the erasure; `private` the database beside."""
-
-    table: str
-    condition: str
-    private: bool = False
-    bounded: bool = True
-    """Only rows that were written before the survey: others may be new."""
-    tombstones: bool = False
-    """Rows that hide earlier ones (`is_deleted`) go last, lest those show for a moment."""
-
-
-_NAMES: Final = "(SELECT other FROM {work} WHERE what = 'name')"
-_ERASED: Final = "(SELECT name, other FROM {work} WHERE what = 'interaction')"
-
-
-def _those(what: str, columns: str) -> str:
-    return f"(SELECT {columns} FROM {{work}} WHERE what = '{what}')"
-
-
-DELETIONS: Final = (
-    Deletion(
-        "placed_interactions_raw",
-        f"(source, id) IN {_ERASED} OR (customer IN {_NAMES} AND (source, id) IN {_those('moved', 'name, other')})",
-        bounded=False,
-    ),
-    Deletion(
-        "journeys_raw",
-        f"customer IN {_NAMES} AND (customer, journey_id, version) NOT IN {_those('journey', 'name, other, n')}",
-        tombstones=True,
-    ),
-    Deletion(
-        "findings_raw",
-        f"(customer IN {_NAMES} AND (customer, finding_id, version) NOT IN {_those('finding', 'name, other, n')}) "
-        f"OR (customer, finding_id, version) IN {_those('stale finding', 'name, other, n')}",
-        tombstones=True,
-    ),
-    Deletion(
-        "findings_history_raw",
-        f"(customer IN {_NAMES} AND (customer, finding_id) NOT IN {_those('finding', 'name, other')}) "
-        f"OR (customer, finding_id, sequence) IN {_those('stale change', 'name, other, n')}",
-    ),
-    Deletion(
-        "lights_raw",
-        f"customer IN {_NAMES} AND (customer, version) NOT IN {_those('light', 'name, n')}",
-        tombstones=True,
-    ),
-    Deletion(
-        "alerts_raw",
-        f"customer IN {_NAMES} AND (customer, finding_id) NOT IN {_those('finding', 'name, other')}",
-    ),
-    Deletion(
-        "identity_raw",
-        f"(name IN {_NAMES} OR customer IN {_NAMES}) AND (name, links_seen) NOT IN {_those('identity', 'name, n')}",
-        tombstones=True,
-    ),
-    Deletion(
-        "identity_history_raw",
-        f"(name IN {_NAMES} OR before IN {_NAMES} OR after IN {_NAMES}) "
-        f"AND (name, after) NOT IN {_those('identity', 'name, other')}",
-    ),
-    Deletion(
-        "renamed_customers_raw",
-        f"(name IN {_NAMES} OR customer IN {_NAMES}) AND (name, customer) NOT IN {_those('identity', 'name, other')}",
-        bounded=False,
-    ),
-    Deletion(
-        "dead_letters_raw",
-        f"(topic, partition, `offset`, incarnation) IN {_those('letter', 'name, toUInt32(n), m, k')}",
-        bounded=False,
-    ),
-    Deletion("identifiers_raw", f"name IN {_NAMES} AND name NOT IN {_those('used', 'name')}", private=True),
-)
-"""Every table that may name a customer. The ledger holds offsets only and stays, so that it still balances."""
-
-_BOUND: Final = "toUnixTimestamp64Milli(inserted_at) < (SELECT max(n) FROM {work} WHERE what = 'bound')"
-_SINCE: Final = "(SELECT max(n) FROM {work} WHERE what = 'told')"
-_LATER: Final = f"toUnixTimestamp64Milli(inserted_at) >= {_SINCE}"
-
-_STANDING: Final[Mapping[str, str]] = {
-    # Rows of others that were this customer's before: earlier versions that are not shown any more.
-    "moved": "SELECT source, id, 0, 0, 0 FROM placed_interactions_raw FINAL WHERE (source, id) IN "
-    f"(SELECT source, id FROM placed_interactions_raw WHERE customer IN {_NAMES}) AND "
-    f"(customer IS NULL OR customer NOT IN {_NAMES})",
-    # What the workers hold of the customer now that they have let go of what is erased: it came later.
-    "journey": f"SELECT customer, journey_id, version, 0, 0 FROM journeys_raw FINAL WHERE customer IN {_NAMES}",
-    "finding": f"SELECT customer, finding_id, version, 0, 0 FROM findings_raw FINAL WHERE customer IN {_NAMES}",
-    "light": f"SELECT customer, '', version, 0, 0 FROM lights_raw FINAL WHERE customer IN {_NAMES}",
-    "identity": "SELECT name, customer, links_seen, 0, 0 FROM identity_raw FINAL "
-    f"WHERE (name IN {_NAMES} OR customer IN {_NAMES}) AND {_LATER}",
-    # Findings that rested on what is erased, of whomever: an interaction may have been another's for a while.
-    "stale finding": "SELECT DISTINCT customer, finding_id, version, 0, 0 FROM findings_raw "
-    f"ARRAY JOIN evidence.source AS s, evidence.id AS i WHERE (s, i) IN {_ERASED}",
-    "stale change": "SELECT DISTINCT customer, finding_id, sequence, 0, 0 FROM findings_history_raw "
-    f"ARRAY JOIN evidence.source AS s, evidence.id AS i WHERE (s, i) IN {_ERASED}",
-    # Identifiers that what stays still carries.
-    "used": " UNION DISTINCT ".join(
-        (
-            _those("identity", "name, '', 0, 0, 0")[1:-1],
-            *(
-                f"SELECT concat('{prefix}', assumeNotNull({kind})), '', 0, 0, 0 FROM placed_interactions_raw FINAL "
-                f"WHERE {kind} IN (SELECT substring(other, {len(prefix) + 1}) FROM {{work}} WHERE what = 'name' "
-                f"AND startsWith(other, '{prefix}')) AND (source, id) NOT IN {_ERASED}"
-                for kind, prefix in zip(WEAK, WEAK_PREFIXES, strict=True)
-            ),
-        )
-    ),
-}
-"""By what they are called in the table of the erasure: rows that are read there by the deletions, in this order."""
 
 
 class Erasing:
@@ -188,7 +77,7 @@ class Erasing:
         """Note every interaction that is the customer's now."""
         self._client.execute(
             f"INSERT INTO {self._work} (what, name, other, n) SELECT 'interaction', source, id, max(revision) FROM "
-            f"placed_interactions_raw FINAL WHERE customer IN {_NAMES.format(work=self._work)} "
+            f"placed_interactions_raw FINAL WHERE customer IN {NAMES.format(work=self._work)} "
             "GROUP BY source, id"
         )
 
@@ -216,7 +105,7 @@ class Erasing:
         found = {"interactions": len(self.interactions())}
         for view in ("journeys", "findings", "alerts"):
             rows = self._client.execute(
-                f"SELECT count() FROM {view}_raw FINAL WHERE customer IN {_NAMES.format(work=self._work)}"
+                f"SELECT count() FROM {view}_raw FINAL WHERE customer IN {NAMES.format(work=self._work)}"
             )
             found[view] = int(rows[0][0])
         letters = self._client.execute(f"SELECT count() FROM {self._work} WHERE what = 'letter'")
@@ -284,7 +173,7 @@ class Erasing:
                 continue
             condition = deletion.condition.format(work=self._work)
             if deletion.bounded:
-                condition = f"({condition}) AND {_BOUND.format(work=self._work)}"
+                condition = f"({condition}) AND {BOUND.format(work=self._work)}"
             hiding = [f"({condition}) AND is_deleted = 0"] if deletion.tombstones else []
             for rows in (*hiding, condition):
                 self._client.execute(
@@ -332,11 +221,11 @@ class Erasing:
         """Note what stays. A row that is being written now is neither noted nor deleted: it may belong to it."""
         self._client.execute(
             f"ALTER TABLE {self._work} {self._on_cluster} DELETE WHERE what IN %(what)s",
-            {"what": (*_STANDING, "bound")},
+            {"what": (*STANDING, "bound")},
             settings=_MUTATING,
         )
         self._now("bound", -WRITING_SECONDS)
-        for what, query in _STANDING.items():
+        for what, query in STANDING.items():
             self._client.execute(
                 f"INSERT INTO {self._work} (what, name, other, n, m, k) "
                 f"SELECT '{what}', * FROM ({query.format(work=self._work)})"
@@ -408,44 +297,6 @@ def erasing_client(target: ClickHouseTarget) -> Client:
         {"insert_quorum": "auto", "select_sequential_consistency": 1} if target.cluster else {}
     )
     return connect(replace(target, timeout_seconds=MUTATION_SECONDS), **settings)
-
-
-def record_erased(client: Client, erasure: str, hashes: Iterable[bytes]) -> None:
-    """Enter interactions, by their hashes, among those that may not come back."""
-    rows = [(one.hex(), erasure) for one in hashes]
-    if rows:
-        client.execute("INSERT INTO erased_interactions_raw (hash, erasure) VALUES", rows)
-
-
-def erased_interactions(client: Client) -> frozenset[bytes]:
-    """The hashes of all interactions that may not come back (`Pseudonyms.erased_identity`)."""
-    return frozenset(
-        bytes.fromhex(one) for (one,) in client.execute("SELECT DISTINCT hash FROM erased_interactions_raw")
-    )
-
-
-class Receipt(NamedTuple):
-    """What is kept of an erasure: nobody's name."""
-
-    id: str
-    asked_at: Micros
-    asked_by: str
-    reason: str | None
-    customer: str
-    """`Pseudonyms.erased_customer` in hex."""
-    counts: Mapping[str, int]
-    finished_at: Micros | None
-    gone_at: Micros | None
-    version: Micros
-    """When this was written; a later one replaces it."""
-
-
-def record_receipt(client: Client, receipt: Receipt) -> None:
-    """Enter a receipt, in the place of an earlier one of the same id."""
-    client.execute(
-        f"INSERT INTO erasures_raw ({', '.join(Receipt._fields)}) VALUES",
-        [receipt._replace(counts=dict(receipt.counts))],
-    )
 
 
 def _working_table(target: ClickHouseTarget, erasure: str) -> str:

@@ -39,12 +39,9 @@ IDENTIFIER_COLUMNS: Final = ("name", "clear_name")
 
 RENAMED_COLUMNS: Final = ("name", "customer", "links_seen")
 
-NAMES_AT_ONCE: Final = 5_000
-"""Names that one query asks for."""
-
 _WITH_ROWS: Final = (
-    "SELECT DISTINCT customer FROM journeys_raw WHERE customer IN %(names)s "
-    "UNION DISTINCT SELECT name FROM renamed_customers_raw WHERE name IN %(names)s"
+    "SELECT DISTINCT customer FROM journeys_raw WHERE customer IN (SELECT asked FROM asked) "
+    "UNION DISTINCT SELECT name FROM renamed_customers_raw WHERE name IN (SELECT asked FROM asked)"
 )
 
 
@@ -113,12 +110,16 @@ def renamed_rows(client: Client, batches: Sequence[SinkBatch], pseudonyms: Pseud
                 now[row.identifier] = (row.identifier if row.removed else row.customer, batch.links_seen)
     stored = pseudonyms.customers
     present = {stored[name]: (stored[customer], seen) for name, (customer, seen) in now.items()}
-    names = list(present)
-    rows: list[tuple[str, str, int]] = []
-    for start in range(0, len(names), NAMES_AT_ONCE):
-        asked = {"names": tuple(names[start : start + NAMES_AT_ONCE])}
-        rows += [(name, *present[name]) for (name,) in client.execute(_WITH_ROWS, asked)]
-    return transposed(RENAMED_COLUMNS, rows)
+    if not present:
+        return transposed(RENAMED_COLUMNS, [])
+    # As a table sent along: thousands of names would be longer than a query may be.
+    asked = {
+        "name": "asked",
+        "structure": [("asked", "String")],
+        "data": [{"asked": name} for name in present],
+    }
+    found = client.execute(_WITH_ROWS, external_tables=[asked])
+    return transposed(RENAMED_COLUMNS, [(name, *present[name]) for (name,) in found])
 
 
 def _stored(name: str, pseudonyms: Pseudonyms) -> tuple[str, str]:

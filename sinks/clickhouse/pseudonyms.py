@@ -130,6 +130,14 @@ class Pseudonyms:
         for stored, _ in names:
             self._unrecorded.pop(stored, None)
 
+    def forget(self) -> None:
+        """Forget the names that were asked for: of whoever was erased none stays in memory, and one that comes again is
+        recorded again.
+        """
+        for remembered in (self.customers, *self.bare.values()):
+            assert isinstance(remembered, _Remembered)
+            remembered.begin_anew()
+
 
 class _Remembered(dict[Any, Any]):
     """Answers by heart what was asked before: a dict lookup is all that a repetition costs."""
@@ -138,10 +146,14 @@ class _Remembered(dict[Any, Any]):
         super().__init__({None: None})
         self._pseudonyms = pseudonyms
 
+    def begin_anew(self) -> None:
+        """Forget all."""
+        self.clear()
+        self[None] = None
+
     def _remember(self, asked: str, answer: str) -> str:
         if len(self) >= CACHE_SIZE:
-            self.clear()
-            self[None] = None
+            self.begin_anew()
         self[asked] = answer
         return answer
 

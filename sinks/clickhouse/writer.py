@@ -16,6 +16,7 @@ from typing import Final
 
 from schemas.records import SinkBatch
 from sinks.clickhouse.client import ClickHouseTarget, InsertingClient, connect
+from sinks.clickhouse.erasure_rows import erasure_done_rows
 from sinks.clickhouse.errors import SinkRefused, SinkUnavailable, classify
 from sinks.clickhouse.finding_rows import alert_rows, finding_rows, history_rows, light_rows
 from sinks.clickhouse.identity_rows import (
@@ -158,6 +159,8 @@ class ClientPool:
                 client.insert(table, rows)
             self._record_names(client, batches)
             client.insert(ledger, entries)
+            if any(batch.erasures for batch in batches):
+                self._pseudonyms.forget()
         except BaseException as error:
             client.disconnect()
             if not isinstance(error, Exception):
@@ -204,6 +207,7 @@ def inserts(batches: Sequence[SinkBatch], pseudonyms: Pseudonyms) -> list[tuple[
         ("alerts_raw", alert_rows(alerts, pseudonyms)),
         ("identity_raw", identity_rows(identities, pseudonyms)),
         ("identity_history_raw", identity_history_rows(moves, pseudonyms)),
+        ("erasures_done_raw", erasure_done_rows([one for batch in batches for one in batch.erasures])),
         ("ledger_raw", ledger_rows(batches)),
     ]
 

@@ -23,13 +23,10 @@ class Sweep(NamedTuple):
 
     keys: Collection[bytes]
     """Timelines of customers who are forgotten, and of anonymous interactions that are."""
+    ids: Sequence[str]
+    """The erasures that are new; those that were published once more forget nothing."""
     erasures: Sequence[Forgotten]
     noticed: int
-
-    @property
-    def ids(self) -> tuple[str, ...]:
-        """The erasures."""
-        return tuple(one.id for one in self.erasures)
 
 
 class Erasing:
@@ -53,9 +50,12 @@ class Erasing:
         if not erasures:
             self._noticed = seen
             return None
-        customers = frozenset().union(*(one.customers for one in erasures))
-        keys = [key for key in self._timelines if is_customers(key) and self._is_erased(key, customers)]
-        return Sweep(keys, erasures, seen)
+        new = [one for one in erasures if one.news >= self._noticed]
+        keys: list[bytes] = []
+        if new:
+            customers = frozenset[bytes]().union(*(one.customers for one in new))
+            keys = [key for key in self._timelines if is_customers(key) and self._is_erased(key, customers)]
+        return Sweep(keys, [one.id for one in new], erasures, seen)
 
     def swept(self, sweep: Sweep) -> None:
         """It is forgotten: durable."""

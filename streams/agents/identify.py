@@ -154,7 +154,13 @@ class Identify:
             if result.revision and (correction := correction_of(result)) is not None:
                 corrections.append(correction)
         return Read(
-            interactions, letters, erased, list(links.values()), corrections, newest, self._knowledge.links_seen
+            interactions,
+            letters,
+            erased,
+            list(links.values()),
+            corrections,
+            newest,
+            self._knowledge.links_seen,
         )
 
     def encode(self, read: Read) -> dict[int, list[Item]]:

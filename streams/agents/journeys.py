@@ -19,7 +19,7 @@ from aiokafka.structs import ConsumerRecord
 from schemas.alerts import alert_key, alert_of, encode_alert_record, last_changes
 from schemas.dead_letters import dead_letter_headers
 from schemas.erasures import FORGETTING_KEY, Forgetting, encode_forgetting
-from schemas.findings import ERASED, FindingChange
+from schemas.findings import ERASED
 from schemas.interaction import (
     CONTROL_KEY,
     Interaction,

@@ -274,7 +274,7 @@ class Knowledge:
         return await consumer.end_offsets(self._logs)
 
     async def _positions(self, consumer: Consumer) -> Ends:
-        return Ends(*[await asyncio.wait_for(consumer.position(one), ANSWER_SECONDS) for one in self._logs])
+        return Ends(*[await consumer.position(one) for one in self._logs])
 
     async def _load(self) -> None:
         """From the beginning to the end as of now; everything is placed once."""
@@ -292,7 +292,7 @@ class Knowledge:
                 _note(corrections, record)
             for record in fetched.get(self._erasures, ()):
                 _note_erasure(erasures, record)
-            before, seen = seen, await self._positions(consumer)
+            before, seen = seen, await asyncio.wait_for(self._positions(consumer), ANSWER_SECONDS)
             if seen != before:
                 moved = time.monotonic()
             elif time.monotonic() - moved > ANSWER_SECONDS:

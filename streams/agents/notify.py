@@ -4,6 +4,9 @@ For one batch of an alerts partition, in this order: decide on an overlay (pure,
 books delivered to the changelog; only then the overlay becomes state and the batch is acknowledged. Telling comes
 after: what waits is part of the books, so a crash forgets none, and a destination that is down holds up no partition.
 What came of an attempt goes the same way, rows, changelog, state.
+
+Behind the withdrawals of a customer who is forgotten stands that they are all: then the books go, once nothing waits in
+them, and last it is stored that the partition has forgotten.
 """
 
 import asyncio
@@ -14,22 +17,25 @@ from typing import Final, Protocol
 
 import msgspec
 from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
 from aiokafka.structs import ConsumerRecord
 from faust.types import TP, AppT
 
 from schemas.alerts import Acknowledgement, AlertRow, alert_key, decode_alert_record
 from schemas.dead_letters import dead_letter_headers
+from schemas.erasures import FORGETTING_KEY, ErasureDone, Forgetting, decode_forgetting
 from schemas.interaction import Micros
 from schemas.notices import Delivered, Notice, Outcome, Passing, Refused
-from schemas.records import DeadLetter
+from schemas.records import DeadLetter, SinkBatch
 from streams.agents.agenda import Agenda
-from streams.agents.lanes import Batch, Fenced, insist
+from streams.agents.lanes import Batch, Fenced, Unavailable, insist
 from streams.agents.summaries import joined
 from streams.agents.tellers import Place, Teller
 from streams.core.alerting.acknowledge import acknowledge
 from streams.core.alerting.book import Decided, decode_book, head_of
 from streams.core.alerting.decide import decide
 from streams.core.alerting.flood import Gate
+from streams.core.alerting.forget import books_of, forget
 from streams.core.alerting.outbox import (
     Receipt,
     Sending,
@@ -43,6 +49,7 @@ from streams.core.alerting.outbox import (
 from streams.core.alerting.policy import AlertPolicy
 from streams.core.alerting.shelf import Shelf
 from streams.core.alerting.wake import wake
+from streams.core.identification.known_erasures import Forgotten
 from streams.kafka.delivery import deliver, deliver_with_headers
 from streams.kafka.store import State
 
@@ -53,6 +60,23 @@ DUE_AT_ONCE: Final = 1_000
 
 PATIENCE: Final = 30.0
 """Seconds that what came of an attempt waits for a rebalance to end; then the next owner says it again."""
+
+
+CLOSING_PATIENCE: Final = 10.0
+"""Seconds that destinations have to hear that the findings of a customer who is forgotten are withdrawn."""
+
+
+class Erasures(Protocol):
+    """What this worker knows of erasures (`streams.agents.knowledge`)."""
+
+    async def read_to_end(self) -> None:
+        """Return when the logs are read to where they end now."""
+
+    def erasure(self, id_: str, /) -> Forgotten | None:
+        """A complete erasure."""
+
+    def is_of(self, customer: str, customers: frozenset[bytes], /) -> bool:
+        """Whether a customer is among the hashes of an erasure."""
 
 
 class Destination(Protocol):
@@ -75,7 +99,7 @@ class _Gone:
         return None
 
 
-Store = Callable[[Sequence[AlertRow], Batch], Awaitable[None]]
+Store = Callable[[SinkBatch, Batch], Awaitable[None]]
 """Writes rows, for as long as it takes; raises `Fenced` when the partition is lost meanwhile."""
 
 
@@ -112,9 +136,11 @@ class Notify:
         changelog: str,
         changelog_written: Callable[[int, int], None],
         dead_letters_topic: str,
+        erasures: Erasures,
         clock: Callable[[], Micros] = lambda: time.time_ns() // 1000,
         first_pause: float = 0.5,
         summary_patience: float = 2.0,
+        closing_patience: float = CLOSING_PATIENCE,
     ) -> None:
         self._app = app
         self._policy = policy
@@ -129,21 +155,78 @@ class Notify:
         self._clock = clock
         self._first_pause = first_pause
         self._summary_patience = summary_patience
+        self._erasures = erasures
+        self._closing_patience = closing_patience
         self._summaries: set[tuple[str, str]] = set()
         self._partitions: dict[int, PartitionBooks] = {}
         self._tellers: dict[str, Teller] = {}
 
     async def __call__(self, batch: Batch) -> None:
         """Handle one batch; raises `Fenced` when the partition is lost on the way."""
+        alerts: list[ConsumerRecord] = []
+        for record in batch.records:
+            if record.key != FORGETTING_KEY:
+                alerts.append(record)
+                continue
+            await self._handle(batch, alerts)
+            alerts = []
+            await self._forget(batch, decode_forgetting(record.value))
+        await self._handle(batch, alerts)
+        batch.check()
+        batch.acknowledge()
+
+    async def _handle(self, batch: Batch, records: Sequence[ConsumerRecord]) -> None:
+        if not records:
+            return
         partition = self._partition(batch)
         async with partition.lock:
             now = self._clock()
             shelf = Shelf(partition.books.get)
-            rows, letters = self._take_in(batch.records, shelf, now)
+            rows, letters = self._take_in(records, shelf, now)
             if letters:
                 await self._send_dead_letters(batch, letters)
             await self._commit(partition, batch, shelf, rows)
-            batch.acknowledge()
+
+    async def _forget(self, batch: Batch, forgetting: Forgetting) -> None:
+        """Let go of the books of customers who are forgotten; or say that nothing is left of them here."""
+        number = batch.tp.partition
+        if forgetting.done:
+            done = tuple(ErasureDone(id_, number) for id_ in forgetting.ids)
+            await self._store(SinkBatch(erasures=done), batch)
+            return
+        is_forgotten = await self._forgotten(batch, forgetting.ids)
+        partition = self._partition(batch)
+        keys = books_of(list(partition.books), is_forgotten)
+        until = time.monotonic() + self._closing_patience
+        while any(self._waits(partition, key) for key in keys) and time.monotonic() < until:
+            await asyncio.sleep(0.1)
+            batch.check()
+        async with partition.lock:
+            shelf = Shelf(partition.books.get)
+            forget(shelf, list(partition.books), is_forgotten)
+            await self._commit(partition, batch, shelf, ())
+
+    async def _forgotten(self, batch: Batch, ids: Sequence[str]) -> Callable[[str], bool]:
+        """Whether a customer is one of those whom these erasures name."""
+        erasures = self._erasures
+        if any(erasures.erasure(id_) is None for id_ in ids):
+            await insist(self._read_erasures, batch, "topic of erasures")
+        known = [erasure for id_ in ids if (erasure := erasures.erasure(id_)) is not None]
+        if len(known) < len(ids):
+            log.warning("erasures that are not in their log are passed over: %s", ", ".join(ids))
+        customers = frozenset[bytes]().union(*(erasure.customers for erasure in known))
+        return lambda customer: erasures.is_of(customer, customers)
+
+    async def _read_erasures(self) -> None:
+        try:
+            await self._erasures.read_to_end()
+        except KafkaError as error:
+            raise Unavailable(str(error)) from error
+
+    @staticmethod
+    def _waits(partition: PartitionBooks, key: bytes) -> bool:
+        book = partition.books.get(key)
+        return book is not None and head_of(book).waiting > 0
 
     async def tick(self) -> None:
         """Wake what is due in the partitions that are ours, and take up what waits in those that have just come."""
@@ -237,7 +320,7 @@ class Notify:
         number = batch.tp.partition
         changes = shelf.changes()
         if rows:
-            await self._store(rows, batch)
+            await self._store(SinkBatch(alerts=tuple(rows)), batch)
         written: int | None = None
         if changes:
             items = [(key, encoded) for key, (_, encoded) in changes.items()]

@@ -8,7 +8,14 @@ from streams.agents.clocks import CLOCK_KEY, load_clock
 from streams.agents.custody import Custody, Knowledge
 from streams.agents.erasing import Erasing
 from streams.agents.register import Register
-from streams.agents.reserved import ERASURES_KEY, IDENTITIES_KEY, INTENT_KEY, is_customers, load_intent, load_position
+from streams.agents.reserved import (
+    ERASURES_KEY,
+    IDENTITIES_KEY,
+    INTENT_KEY,
+    is_customers,
+    load_intent,
+    load_position,
+)
 from streams.core.batch import BatchResult
 from streams.core.state import next_due
 from streams.kafka.store import State

@@ -20,6 +20,7 @@ from streams.identity_policy import identity_policy
 from streams.replay import (
     SHOWN_REJECTIONS,
     FindStanding,
+    IsErased,
     Replay,
     ReplayReport,
     Source,
@@ -177,6 +178,7 @@ def _replay(
                 detection=detection_of(settings),
                 identity=identity_policy(settings.identity),
                 fact_decoder=build_fact_decoder(settings),
+                **erased(running.clickhouse, pseudonyms),
             ).run(
                 sources,
                 None if until is None else round(until.timestamp() * 1_000_000),
@@ -193,6 +195,24 @@ def _replay(
         finally:
             writer.close_sync()
     return report
+
+
+def erased(target: "ClickHouseTarget", pseudonyms: "Pseudonyms") -> dict[str, IsErased]:
+    """What was forgotten, as `Replay` asks for it: nothing where nobody was."""
+    from sinks.clickhouse.client import connect
+    from sinks.clickhouse.receipts import erased_interactions
+
+    client = connect(target)
+    try:
+        gone = erased_interactions(client)
+    finally:
+        client.disconnect()
+    if not gone:
+        return {}
+    return {
+        "is_erased": lambda source, id_: pseudonyms.erased_identity(source, id_) in gone,
+        "is_erased_fact": lambda source, id_: pseudonyms.erased_fact(source, id_) in gone,
+    }
 
 
 def standing_journeys(target: "ClickHouseTarget", pseudonyms: "Pseudonyms") -> FindStanding:

@@ -91,6 +91,7 @@ def advance_batch(
     dropped = beyond = 0
     changes: list[FindingChange] = []
     lights: list[Light] = []
+    told: Told | None
     marks: dict[bytes, bytes] = {}
     for key, arrived in arrivals.items():
         stored = lookup(key)

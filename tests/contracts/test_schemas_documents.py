@@ -135,7 +135,7 @@ class TestAsyncApi:
         for topic in topics.ALL:
             kafka = channels[topic.name]["bindings"]["kafka"]
             assert kafka["partitions"] == (1 if topic.sole_partition else topics.DEFAULT_PARTITIONS)
-            assert kafka["topicConfiguration"]["cleanup.policy"] == [topic.cleanup]
+            assert kafka["topicConfiguration"]["cleanup.policy"] == topic.cleanup.split(",")
             retention = topic.config().get("retention.ms")
             assert kafka["topicConfiguration"].get("retention.ms") == (retention and int(retention))
 

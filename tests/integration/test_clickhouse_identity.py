@@ -93,6 +93,16 @@ def test_within_one_position_the_evaluation_decides_and_what_came_too_late_never
 # --- who is whom ---------------------------------------------------------------------------------------------
 
 
+def test_a_batch_may_tell_of_more_identifiers_than_a_query_can_hold(
+    writer: ClickHouseWriter, clickhouse: Database
+) -> None:
+    names = [f"email:someone.with.a.long.name.{number}@mail.example.com" for number in range(10_000)]
+    writer.write_sync(SinkBatch(version=1, journeys=(journey(names[7], "j1"),)))
+    writer.write_sync(SinkBatch(links_seen=9, identities=tuple(known(name, "crm:A1") for name in names)))
+    assert clickhouse.row("SELECT count() FROM identity") == (10_000,)
+    assert clickhouse.rows("SELECT name, customer FROM renamed_customers") == [(stored(names[7]), "crm:A1")]
+
+
 def test_an_identity_is_replaced_by_what_is_known_later_and_goes_when_it_is_linked_no_more(
     writer: ClickHouseWriter, clickhouse: Database
 ) -> None:

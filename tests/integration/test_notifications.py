@@ -6,7 +6,7 @@ Kafka and ClickHouse are stood in for by what they acknowledge; the agent's batc
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,7 +16,10 @@ from aiokafka.structs import ConsumerRecord
 from faust.types import TP
 
 from schemas.alerts import AlertRecord, AlertRow, alert_key, encode_alert_record
+from schemas.erasures import FORGETTING_KEY, ErasureDone, Forgetting, encode_forgetting, erasure_parts
+from schemas.findings import ERASED
 from schemas.interaction import Micros
+from schemas.records import SinkBatch
 from sinks.notifications.alertmanager import Alertmanager
 from sinks.notifications.chat import Chat
 from sinks.notifications.pagerduty import PagerDuty
@@ -25,6 +28,7 @@ from sinks.notifications.signature import secret_bytes, verify
 from sinks.notifications.webhook import Webhook
 from streams.agents.lanes import Batch, Fenced
 from streams.agents.notify import Destination, Notify
+from streams.core.alerting.book import FLOOD_PREFIX, decode_book
 from streams.core.alerting.policy import AlertPolicy, Route, Traits
 from tests.alert_builders import (
     HOUR,
@@ -37,6 +41,7 @@ from tests.alert_builders import (
     policy,
 )
 from tests.receivers import Received, receiving
+from tests.unit.agents.fakes import HASHES, Known
 
 TOPIC = "touchline.alerts"
 SECRET = "whsec_" + "QUFB" * 10
@@ -111,6 +116,7 @@ class Worker:
         rules: AlertPolicy,
         destinations: dict[str, Destination],
         books: dict[int, dict[bytes, bytes]] | None = None,
+        closing_patience: float = 10.0,
     ) -> None:
         self.group = Group()
         self.broker = Broker()
@@ -118,6 +124,8 @@ class Worker:
         self.rows: list[AlertRow] = []
         self.now: Micros = START
         self.offset = 0
+        self.erasures: list[ErasureDone] = []
+        self.known = Known()
         self.notify = Notify(
             app=self.group,
             policy=rules,
@@ -129,18 +137,19 @@ class Worker:
             changelog="touchline.alert-books",
             changelog_written=lambda *_: None,
             dead_letters_topic="touchline.dead-letters",
+            erasures=self.known,
             clock=lambda: self.now,
             first_pause=0.02,
             summary_patience=0.05,
+            closing_patience=closing_patience,
         )
 
-    async def take(self, *records: AlertRecord | bytes, partition: int = 0) -> None:
+    async def take(self, *records: AlertRecord | Forgetting | bytes, partition: int = 0) -> None:
         """One batch of the alerts topic."""
         tp = TP(TOPIC, partition)
         batch = Batch(self.group, tp, self.group.consumer_generation_id, self.group.rebalancing_count)
         for record in records:
-            raw = record if isinstance(record, bytes) else encode_alert_record(record)
-            key = b"k" if isinstance(record, bytes) else alert_key(record)
+            key, raw = _told(record)
             self.offset += 1
             batch.records.append(
                 ConsumerRecord(TOPIC, partition, self.offset, 0, 0, key, raw, None, len(key), len(raw), ())
@@ -155,9 +164,18 @@ class Worker:
             await asyncio.sleep(0.005)
         return found
 
-    async def _store(self, rows: Sequence[AlertRow], batch: Batch) -> None:
+    async def _store(self, rows: SinkBatch, batch: Batch) -> None:
         batch.check()
-        self.rows += rows
+        self.rows += rows.alerts
+        self.erasures += rows.erasures
+
+
+def _told(record: AlertRecord | Forgetting | bytes) -> tuple[bytes, bytes]:
+    if isinstance(record, bytes):
+        return b"k", record
+    if isinstance(record, Forgetting):
+        return FORGETTING_KEY, encode_forgetting(record)
+    return alert_key(record), encode_alert_record(record)
 
 
 @contextlib.asynccontextmanager
@@ -518,3 +536,59 @@ async def _until_failing(worker: Worker, name: str, attempts: int) -> None:
     while worker.notify.failing().get(name, 0) < attempts:
         assert time.monotonic() < deadline, worker.notify.failing()
         await asyncio.sleep(0.005)
+
+
+def forgetting(worker: Worker, customer: str) -> Forgetting:
+    worker.known.erase(*erasure_parts("e1", START, [HASHES.erased_customer(customer)], []))
+    return Forgetting(("e1",))
+
+
+async def test_who_was_told_of_a_forgotten_customer_hears_the_end_without_the_name_and_nothing_is_kept() -> (
+    None
+):
+    async with receiving() as hook, posting() as poster:
+        worker = Worker(all_to("hook"), {"hook": Webhook("hook", poster, hook.url, [SECRET])})
+        async with working(worker):
+            await worker.take(alert(customer="crm:ann"), alert("f2", customer="crm:bob"), acknowledged())
+            await worker.until_stored("delivered", 2)
+            gone = over(
+                state="withdrawn", customer="crm:ann", reason=ERASED, sentence="The customer was forgotten."
+            )
+            await worker.take(gone, forgetting(worker, "crm:ann"), alert("f3", customer="crm:ann"))
+            await worker.until_stored("delivered", 4)
+            assert worker.erasures == []
+            await worker.take(Forgetting(("e1",), done=True))
+    closing = next(item for item in hook.received if b"withdrawn" in item.body)
+    assert b"crm:" not in closing.body
+    assert worker.erasures == [ErasureDone("e1", 0)]
+    book = decode_book(worker.books[0][b"crm:ann"])
+    assert [record.finding_id for record in book.records] == ["f3"], "what came behind the erasure is new"
+    assert decode_book(worker.books[0][b"crm:bob"]).records
+    assert ("touchline.alert-books", 0, b"crm:ann", None) in worker.broker.sent
+
+
+async def test_a_destination_that_is_down_keeps_nobody_from_being_forgotten() -> None:
+    async with receiving() as hook, posting() as poster:
+        hook.answer = lambda _: web.Response(status=503)
+        worker = Worker(
+            all_to("hook"), {"hook": Webhook("hook", poster, hook.url, [SECRET])}, closing_patience=0.05
+        )
+        async with working(worker):
+            await worker.take(alert(customer="crm:ann"), forgetting(worker, "crm:ann"))
+            assert b"crm:ann" not in worker.books[0]
+            rows = len(worker.rows)
+            await worker.notify.tick()
+            assert len(worker.rows) == rows
+
+
+async def test_floods_name_no_forgotten_customer() -> None:
+    folded = (alert(f"f{n}", customer=name) for n, name in enumerate(["crm:a", "crm:ann", "crm:bob"]))
+    async with receiving() as hook, posting() as poster:
+        worker = Worker(all_to("hook", flood_limit=1), {"hook": Webhook("hook", poster, hook.url, [SECRET])})
+        async with working(worker):
+            await worker.take(*folded, forgetting(worker, "crm:ann"))
+    books = {key: decode_book(book) for key, book in worker.books[0].items()}
+    (flood,) = (book.flood for key, book in books.items() if key.startswith(FLOOD_PREFIX))
+    assert flood is not None
+    assert [line.examples for line in flood.lines] == [("crm:bob",)]
+    assert [line.folded for line in flood.lines] == [2], "the number stays"

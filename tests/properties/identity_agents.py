@@ -28,6 +28,7 @@ from streams.agents.sink import Persister
 from streams.core.advance import Advance
 from streams.core.detection.customer import Detection
 from streams.core.detection.light import DEFAULT_LIGHT
+from streams.core.identification.known_erasures import Forgotten
 from streams.core.identification.policy import IdentityPolicy
 from streams.core.policy import JourneyPolicy
 from streams.kafka.store import State
@@ -43,6 +44,7 @@ class KnownByWorker:
     def __init__(self, world: "AgentWorld", worker: Worker) -> None:
         self._world, self._worker = world, worker
         self.index = worker.index
+        self.erasures_seen = 0
 
     @property
     def links_seen(self) -> int:
@@ -72,6 +74,15 @@ class KnownByWorker:
     def corrected_since(self, corrections_seen: int) -> Sequence[tuple[str, str]]:
         read = self._world.corrections[corrections_seen : self._worker.corrections_seen]
         return [one.key for one in read]
+
+    def is_erased(self, source: str, id_: str) -> bool:  # noqa: ARG002
+        return False
+
+    def erased_since(self, erasures_seen: int) -> Sequence[Forgotten]:  # noqa: ARG002
+        return ()
+
+    def is_of(self, customer: Name, customers: frozenset[bytes]) -> bool:  # noqa: ARG002
+        return False
 
     def changes_since(self, links_seen: int) -> Mapping[Name, IdentityChange]:  # noqa: ARG002
         return {}

@@ -2,6 +2,7 @@
 
 import io
 import json
+from collections.abc import Collection
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -67,6 +68,7 @@ def replayed(
     until: int | None = None,
     standing: Any = nothing_stands,
     facts: list[bytes] | None = None,
+    erased: Collection[str] = (),
 ) -> tuple[Rows, ReplayReport]:
     rows = Rows()
     replay = Replay(
@@ -77,6 +79,8 @@ def replayed(
         clock=NOW,
         standing=standing,
         fact_decoder=FactDecoder("BG", 300_000_000),
+        is_erased=lambda _, id_: id_ in erased,
+        is_erased_fact=lambda _, id_: id_ in erased,
     )
     told = [] if facts is None else [Source("facts.jsonl", io.BytesIO(b"\n".join(facts)))]
     report = replay.run([Source("events.jsonl", io.BytesIO(b"\n".join(lines)))], until, identity=told)
@@ -320,3 +324,20 @@ def test_journeys_that_stand_under_an_identifier_are_looked_up_when_its_customer
     )
     assert f"phone:{PHONE}" in asked
     assert rows.all("retracted") == [(f"phone:{PHONE}", "j-old")]
+
+
+def test_what_was_forgotten_is_superseded_and_leaves_nothing_behind() -> None:
+    rows, report = replayed(
+        [
+            walk_in("a", 1, crm_id="A", phone=PHONE),
+            walk_in("b", 2, phone=PHONE),
+            walk_in("a", 3, revision=1, crm_id="A"),
+        ],
+        facts=[fact("f", phone=PHONE, crm_id="A"), fact("g", phone="+359888000222", crm_id="B")],
+        erased={"a", "f"},
+    )
+    assert customers(rows) == {"b": f"phone:{PHONE}"}
+    assert {row.identifier for row in rows.all("identities")} == {"crm:B", "phone:+359888000222"}
+    assert (report.read, report.stored, report.superseded, report.facts) == (5, 2, 3, 1)
+    at = [Coordinates("facts.jsonl", 0, 0), *(Coordinates("events.jsonl", 0, line) for line in (0, 2))]
+    assert rows.all("superseded") == at

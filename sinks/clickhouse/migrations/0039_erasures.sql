@@ -24,7 +24,7 @@ COMMENT 'Storage of erasures. Read the view `erasures`.';
 -- sharded by sipHash64(hash)
 CREATE TABLE IF NOT EXISTS erased_interactions_raw
 (
-    hash    String COMMENT 'Keyed hash of the interaction''s source and id, 32 hex digits' CODEC(ZSTD(1)),
+    hash    String COMMENT 'Keyed hash of source and id of an interaction or of a fact, 32 hex digits' CODEC(ZSTD(1)),
     erasure String COMMENT 'The erasure that it belongs to' CODEC(ZSTD(1)),
 
     CONSTRAINT hash_is_whole CHECK length(hash) = 32
@@ -32,7 +32,7 @@ CREATE TABLE IF NOT EXISTS erased_interactions_raw
 ENGINE = ${replicated}ReplacingMergeTree
 ORDER BY hash
 SETTINGS ${no_deduplication}
-COMMENT 'Interactions that are erased: should they come again, nothing is stored of them. `touchline replay` reads it.';
+COMMENT 'Interactions and facts that are erased: should they come again, nothing is stored of them. `touchline replay` reads it.';
 
 -- sharded by sipHash64(id)
 CREATE TABLE IF NOT EXISTS erasures_done_raw

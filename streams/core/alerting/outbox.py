@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 import msgspec
 
 from schemas.alerts import Alert, AlertRow, decode_alert
-from schemas.findings import Severity
+from schemas.findings import ERASED, Severity
 from schemas.interaction import Micros
 from schemas.notices import CLOSING, Folded, Notice, NoticeKind, incident_key
 from schemas.timestamps import format_timestamp
@@ -77,6 +77,8 @@ def sending(book: Book, item: Waiting) -> Sending | None:
         return None
     kind = thread.pending
     alert = decode_alert(record.alert)
+    if alert.reason == ERASED:
+        alert = _replace(alert, customer="")
     severity = _severity(kind, alert, thread)
     receipt = Receipt(item.finding_id, item.destination, kind, thread.version, thread.since, severity)
     notice = Notice(

@@ -2,6 +2,8 @@
 
 from typing import NamedTuple, Protocol
 
+import msgspec
+
 from schemas.erasures import Erasure
 from schemas.links import Name
 
@@ -21,10 +23,12 @@ class Forgotten(NamedTuple):
     customers: frozenset[bytes]
     links_seen: int
     """See `Erasure.links_seen`."""
+    news: int
+    """The position of the record that last named somebody, or something, for the first time."""
 
 
 class KnownErasures:
-    """Erasures by id. What their interactions take stays in memory: some 100 bytes each."""
+    """Erasures by id. What their interactions take stays in memory: some 90 bytes each."""
 
     def __init__(self, hashes: Hashes) -> None:
         self._customer, self._identity, self._fact = (
@@ -34,6 +38,7 @@ class KnownErasures:
         )
         self._gone: set[bytes] = set()
         self._parts: dict[str, dict[int, Erasure]] = {}
+        self._news: dict[str, int] = {}
         self._complete: dict[str, tuple[int, Forgotten]] = {}
 
     def __len__(self) -> int:
@@ -41,26 +46,22 @@ class KnownErasures:
 
     def note(self, erasure: Erasure, offset: int) -> None:
         """Take a record of the log; offsets rise. A part that comes again replaces the one before."""
+        known, before = len(self._gone), self._parts.get(erasure.id, {})
         self._gone.update(erasure.interactions)
-        # What is known of the interactions is in the set; parts only have to be counted, and their customers kept.
-        part = Erasure(
-            erasure.id,
-            erasure.asked_at,
-            erasure.customers,
-            (),
-            erasure.links_seen,
-            erasure.part,
-            erasure.parts,
-        )
-        parts = self._parts.setdefault(erasure.id, {})
-        parts[erasure.part] = part
+        named = {name for one in before.values() for name in one.customers}
+        if not before or len(self._gone) > known or not named.issuperset(erasure.customers):
+            self._news[erasure.id] = offset
+        # The interactions are in the set: of a part only its customers have to be kept, and that it came.
+        part = msgspec.structs.replace(erasure, interactions=())
+        parts = self._parts[erasure.id] = {**before, part.part: part}
         alike = [
             one for one in parts.values() if (one.parts, one.links_seen) == (part.parts, part.links_seen)
         ]
         if len(alike) == part.parts:
             customers = frozenset(name for one in alike for name in one.customers)
             self._complete.pop(erasure.id, None)
-            self._complete[erasure.id] = offset, Forgotten(erasure.id, customers, erasure.links_seen)
+            complete = Forgotten(erasure.id, customers, erasure.links_seen, self._news[erasure.id])
+            self._complete[erasure.id] = offset, complete
 
     def is_erased(self, source: str, id_: str) -> bool:
         """Whether an interaction was erased: one hash."""

@@ -12,14 +12,13 @@ from schemas.erasures import Erasure, encode_erasure, erasure_key
 from schemas.interaction import DAY
 from schemas.links import Record as LinkRecord
 from schemas.links import encode_record, record_key
-from sinks.clickhouse.pseudonyms import Pseudonyms
 from streams.agents.knowledge import Knowledge
 from streams.core.identification.policy import DEFAULT_POLICY, IdentityPolicy
+from tests.unit.agents.fakes import HASHES
 
 LINKS = TopicPartition("links", 0)
 CORRECTIONS = TopicPartition("corrections", 0)
 ERASURES = TopicPartition("erasures", 0)
-HASHES = Pseudonyms(b"key")
 
 
 @dataclass

@@ -8,12 +8,18 @@ from typing import Any
 from faust.types import TP
 
 from schemas.corrections import Correction, correction_of
+from schemas.erasures import Erasure
 from schemas.interaction import Interaction
 from schemas.links import Link
 from schemas.links import Record as LinkRecord
 from schemas.records import IdentityChange, IdentityRow, SinkBatch
+from sinks.clickhouse.pseudonyms import Pseudonyms
 from streams.agents.lanes import Batch
 from streams.core.identification.index import Changes, IdentityIndex
+from streams.core.identification.known_erasures import Forgotten, KnownErasures
+
+HASHES = Pseudonyms(b"key")
+"""How erasures name what is gone."""
 
 HERE = TP("t", 0)
 
@@ -194,6 +200,8 @@ class Known:
         self._began = len(records)
         self._changes: list[tuple[int, Changes, frozenset[str] | None]] = []
         self._corrections: list[Correction] = []
+        self.erasures_seen = 0
+        self._erasures = KnownErasures(HASHES)
 
     def learn(self, *records: LinkRecord) -> None:
         """Read these records of the log of links."""
@@ -209,6 +217,24 @@ class Known:
         assert correction is not None
         self._corrections.append(correction)
         self.corrections_seen += 1
+
+    def erase(self, *erasures: Erasure) -> None:
+        """Read these parts of erasures."""
+        for one in erasures:
+            self._erasures.note(one, self.erasures_seen)
+            self.erasures_seen += 1
+
+    def is_erased(self, source: str, id_: str) -> bool:
+        return self._erasures.is_erased(source, id_)
+
+    def erased_since(self, erasures_seen: int) -> Sequence[Forgotten]:
+        return self._erasures.since(erasures_seen)
+
+    def erasure(self, id_: str) -> Forgotten | None:
+        return self._erasures.get(id_)
+
+    def is_of(self, customer: str, customers: frozenset[bytes]) -> bool:
+        return self._erasures.is_of(customer, customers)
 
     async def read_to_end(self) -> None:
         self.waited.append("end")

@@ -11,6 +11,7 @@ from faust.types import TP
 
 from schemas.codec import Decoder
 from schemas.dead_letters import parse_dead_letter
+from schemas.erasures import Erasure, erasure_parts
 from schemas.identity import FactDecoder
 from schemas.interaction import CONTROL_KEY, Interaction, decode_interaction, decode_watermarks
 from schemas.links import Link, decode_record
@@ -23,7 +24,7 @@ from streams.agents.lanes import Fenced
 from streams.agents.refusals import Refusals
 from streams.agents.sink import Persister
 from tests.unit.agents.fake_logs import CORRECTIONS, LINKS, Logs
-from tests.unit.agents.fakes import App, Builder, Epochs, Metadata, Producer, Record, Sink
+from tests.unit.agents.fakes import HASHES, App, Builder, Epochs, Metadata, Producer, Record, Sink
 
 PARTITIONS = 4
 
@@ -334,3 +335,35 @@ async def test_what_another_worker_overwrote_with_less_is_written_whole(logs: Lo
     assert last.last_seen > 0
     await bench.announcer.complete()
     assert logs.ends[LINKS] == 3
+
+
+def erased(*hashes: bytes) -> Erasure:
+    (one,) = erasure_parts("e1", 0, [], hashes)
+    return one
+
+
+async def test_an_event_that_was_forgotten_is_superseded_and_teaches_nothing(
+    logs: Logs, bench: Bench
+) -> None:
+    logs.erase(erased(HASHES.erased_identity("offices", "0"), HASHES.erased_identity("offices", "1")))
+    await bench.known.read_to_end()
+    again = json.loads(event(1, **CALL)) | {"revision": 3}
+    await bench.handle(event(0, **CALL), json.dumps(again).encode(), event(2, crm_id="ann"))
+    assert bench.customers() == {"2": "crm:ann"}
+    (rows,) = bench.sink.written
+    assert rows.received == (OffsetRange("touchline.visit", 1, 0, 2),)
+    assert rows.superseded == tuple(Coordinates("touchline.visit", 1, offset) for offset in (0, 1))
+    assert (bench.known.links_seen, bench.known.corrections_seen) == (0, 0)
+    assert bench.marks.seen == [1_772_359_200_000_000]
+
+
+async def test_a_fact_that_was_forgotten_is_superseded_and_so_is_what_says_that_it_was(
+    logs: Logs, bench: Bench
+) -> None:
+    first = json.loads(fact(1))
+    logs.erase(erased(HASHES.erased_fact(first["source"], first["id"])))
+    await bench.known.read_to_end()
+    await tell(bench, fact(1), None, fact(2))
+    (rows,) = bench.sink.written
+    at = [Coordinates("touchline.identity", 1, offset) for offset in range(3)]
+    assert (rows.stored, sorted(rows.superseded), rows.dead_letters) == ((at[2],), at[:2], ())

@@ -5,14 +5,16 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from schemas.corrections import Correction
+from schemas.corrections import Correction, correction_key
+from schemas.erasures import Erasure
 from schemas.identifiers import Identifiers
 from schemas.interaction import DAY
 from schemas.links import Link, Statement, encode_record, record_key
 from schemas.records import IdentityChange
 from streams.agents import knowledge as reading
 from streams.agents.knowledge import Knowledge
-from tests.unit.agents.fake_logs import LINKS, Logs
+from tests.unit.agents.fake_logs import CORRECTIONS, ERASURES, LINKS, Logs
+from tests.unit.agents.fakes import HASHES
 
 ANN, BOB, PHONE, MAIL = "crm:ann", "crm:bob", "phone:+359888000111", "email:ann@example.com"
 
@@ -272,3 +274,49 @@ async def test_logs_that_were_made_anew_end_the_worker(
     logs.ends[LINKS], logs.records[LINKS] = 0, []
     while not ended:
         await asyncio.sleep(0.001)
+
+
+def erasure(part: int, parts: int, *, links_seen: int = 0, id_: str = "e1") -> Erasure:
+    return Erasure(
+        id_,
+        0,
+        (HASHES.erased_customer(ANN if part == 0 else MAIL),),
+        (HASHES.erased_identity("calls", str(part)),),
+        links_seen,
+        part,
+        parts,
+    )
+
+
+@pytest.mark.parametrize("before", [True, False])
+async def test_what_was_erased_is_known(logs: Logs, known: Knowledge, before: bool) -> None:
+    if not before:
+        await known.start()
+    logs.append(ERASURES, b"?", b"\xff")
+    logs.append(ERASURES, b"e1/0", None)
+    logs.erase(erasure(0, 2))
+    if before:
+        await known.start()
+    await known.read_to_end()
+    assert known.erasures_seen == 3
+    assert (known.is_erased("calls", "0"), known.is_erased("calls", "1")) == (True, False)
+    assert known.erasure("e1") is None, "one part is missing"
+    logs.erase(erasure(1, 2))
+    await known.read_to_end()
+    found = known.erasure("e1")
+    assert found is not None
+    assert [known.is_of(name, found.customers) for name in (ANN, MAIL, BOB)] == [True, True, False]
+    assert known.erased_since(3) == [found]
+    assert known.erased_since(4) == []
+    assert not known.is_erased_fact("calls", "0"), "facts are told apart"
+
+
+async def test_a_correction_without_a_value_is_forgotten(logs: Logs, known: Knowledge) -> None:
+    logs.correct(Correction("calls", "7", 2, Identifiers(crm_id="bob")))
+    logs.correct(Correction("calls", "8", 1, Identifiers(crm_id="bob")))
+    await known.start()
+    logs.append(CORRECTIONS, correction_key(Correction("calls", "7", 0, Identifiers())), None)
+    logs.append(CORRECTIONS, b"no key of ours", None)
+    logs.correct(Correction("calls", "9", 1, Identifiers()), timestamp=38 * DAY // 1_000)
+    await known.read_to_end()
+    assert [known.correction(("calls", one)) is not None for one in "789"] == [False, False, True]

@@ -4,6 +4,7 @@ from streams.agents.untold import dump_untold, tell_again
 from streams.core.batch import BatchResult, advance_batch
 from streams.core.detection.customer import Detection
 from streams.core.detection.light import DEFAULT_LIGHT
+from streams.core.identification.handover import Handover
 from streams.core.policy import DEFAULT_POLICY
 from streams.kafka.store import State
 from streams.rule_files import load_rules
@@ -45,3 +46,20 @@ def test_of_a_state_that_is_not_there_nothing_is_told_but_that_its_light_is_out(
 
 def test_nothing_to_tell_is_not_stored() -> None:
     assert dump_untold((), ()) is None
+
+
+def test_that_findings_were_erased_is_told_again_once_no_state_knows_them() -> None:
+    result, untold = found()
+    held = {key: state for key, state in result.states.items() if state is not None}
+    handover = Handover({b"crm:ann": [one.key for one in RUDE]}, {}, erased={b"crm:ann"})
+    forgotten = advance_batch(held.get, (), (), 0, DEFAULT_POLICY, RULES, handover)
+    untold = dump_untold(forgotten.changes, forgotten.lights) or b""
+    assert forgotten.changes
+    assert forgotten.states == {b"crm:ann": None}
+    assert tell_again(untold, held, 0, DEFAULT_LIGHT).changes == [], (
+        "the state is still there: it will be told as new"
+    )
+    del held[b"crm:ann"]
+    told = tell_again(untold, held, 0, DEFAULT_LIGHT)
+    assert list(told.changes) == list(forgotten.changes)
+    assert [(light.customer, light.contributions) for light in told.lights] == [("crm:ann", ())]

@@ -109,3 +109,26 @@ def test_the_fingerprint_tells_keys_apart_and_does_not_give_them_away() -> None:
 def test_a_key_of_no_use_is_refused(key: bytes) -> None:
     with pytest.raises(ValueError, match="1 to 64 bytes"):
         Pseudonyms(key)
+
+
+def test_who_is_forgotten_is_named_by_hashes_of_their_own() -> None:
+    pseudonyms = Pseudonyms(KEY)
+    digest = hashlib.blake2b(NAME.encode(), key=KEY, digest_size=16, person=b"customer").digest()
+    assert pseudonyms.erased_customer(NAME) == digest
+    assert digest.hex() not in pseudonyms.customers[NAME]
+    told_apart = [pseudonyms.erased_identity("a", "bc"), pseudonyms.erased_identity("ab", "c")]
+    told_apart += [pseudonyms.erased_fact("a", "bc"), CLEAR.erased_identity("a", "bc")]
+    assert len({digest, *told_apart}) == 5
+    assert {len(one) for one in told_apart} == {16}
+
+
+def test_a_name_that_was_forgotten_is_told_again_when_it_comes_again() -> None:
+    pseudonyms = Pseudonyms(KEY)
+    stored = pseudonyms.customers[NAME]
+    pseudonyms.recorded(pseudonyms.unrecorded())
+    assert pseudonyms.customers[NAME] == stored
+    assert pseudonyms.unrecorded() == ()
+    pseudonyms.forget()
+    assert pseudonyms.bare["phone"][NUMBER] == stored[6:]
+    assert pseudonyms.customers[None] is None
+    assert pseudonyms.unrecorded() == ((stored, NAME),)

@@ -1,4 +1,4 @@
-"""Identity against the simulator's ground truth: the figures that the issue asks for, on a simulation of 2,000 people."""
+"""Identity against the simulator's ground truth: the figures that are asked for, on a simulation of 2,000 people."""
 
 import json
 from datetime import timedelta

@@ -8,6 +8,8 @@ PEERS := $(VENV)/peers/.installed
 COMPILED := schemas/compiled.json
 CC ?= cc
 DEMO_SECONDS ?= 60
+# What is compiled is tested as plain Python, too.
+AS_PYTHON := tests/golden tests/unit/schemas tests/unit/core tests/unit/detection tests/unit/identification tests/unit/sinks
 PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
@@ -54,6 +56,7 @@ format: setup ## Put files into the form that `make check` wants
 
 test: setup ## All tests that need no Java: unit, laws, golden, contracts, integration on the mock broker, faults
 	$(PYTEST) -m "not java"
+	TOUCHLINE_PURE=1 $(PYTEST) -q -m "not java" $(AS_PYTHON)
 
 integration: setup ## The tests on the real Apache Kafka (Java 17+ and Maven)
 	$(PYTEST) -m java

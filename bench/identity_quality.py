@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from math import comb
-from typing import NamedTuple
+from typing import Any, Final, NamedTuple
 
 from schemas.codec import Decoder, Rejected
 from schemas.identifiers import Identifiers
@@ -27,6 +27,9 @@ from streams.simulation.simulation import Simulation
 UNTIL = datetime(2026, 6, 1, tzinfo=UTC)
 FUTURE = 400_000 * DAY
 REGION = "BG"
+
+QUALITY_SEED: Final = 7
+QUALITY_PEOPLE: Final = 2_000
 
 Known = list[tuple[Interaction, str]]
 """Interactions, each in its highest revision, and the person behind."""
@@ -92,7 +95,7 @@ def score(known: Known, index: IdentityIndex) -> Score:
     )
 
 
-def evaluate(seed: int, customers: int) -> dict[str, object]:
+def evaluate(seed: int, customers: int) -> dict[str, Any]:
     """The three scores of one simulation of 30 days."""
     simulation = Simulation(seed, customers, UNTIL, timedelta(days=30))
     known, arrived = interactions_of(simulation)
@@ -115,8 +118,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--seed", type=int, default=7)
-    parser.add_argument("--customers", type=int, default=2_000)
+    parser.add_argument("--seed", type=int, default=QUALITY_SEED)
+    parser.add_argument("--customers", type=int, default=QUALITY_PEOPLE)
     options = parser.parse_args()
     print(json.dumps(evaluate(options.seed, options.customers), indent=2))
 

@@ -17,6 +17,24 @@ END: Final = "<!-- end of measured -->"
 MEMORY_GOAL_BYTES: Final = 3_072
 
 
+IDENTIFY_GOAL: Final = 30_000
+RECOVERY_GOAL_SECONDS: Final = 20
+PRECISION_GOAL, RECALL_GOAL = 0.99, 0.95
+
+
+class IdentityFigures(NamedTuple):
+    """What `bench.identity_cost` and `bench.identity_quality` say."""
+
+    cost: Mapping[str, float]
+    quality: Mapping[str, Any]
+
+    @property
+    def learnt(self) -> Mapping[str, float]:
+        """Precision and recall with the links that interactions teach, and nothing else."""
+        scores: Mapping[str, float] = self.quality["with learnt links"]
+        return scores
+
+
 class Results(NamedTuple):
     """All that one run has measured; None for what it was not asked for."""
 
@@ -31,6 +49,7 @@ class Results(NamedTuple):
     bytes_per_customer: float | None = None
     latency: Latency | None = None
     rules: RuleCosts | None = None
+    identity: IdentityFigures | None = None
 
     def goals(self) -> list[dict[str, Any]]:
         """Each goal that this run can judge."""
@@ -56,6 +75,8 @@ class Results(NamedTuple):
                     "reached": self.bytes_per_customer < MEMORY_GOAL_BYTES,
                 }
             )
+        if self.identity is not None:
+            judged += _identity_goals(self.identity)
         if self.latency is not None:
             judged += [
                 {
@@ -88,6 +109,7 @@ class Results(NamedTuple):
             "bytes_per_customer": self.bytes_per_customer,
             "latency": None if self.latency is None else self.latency.as_json(),
             "rules": None if self.rules is None else self.rules._asdict(),
+            "identity": None if self.identity is None else self.identity._asdict(),
             "goals": self.goals(),
         }
 
@@ -129,6 +151,8 @@ class Results(NamedTuple):
             yield from _rule_lines(self.rules)
         if self.latency is not None:
             yield from self._latency_lines(self.latency)
+        if self.identity is not None:
+            yield from _identity_lines(self.identity)
         yield ""
 
     def _latency_lines(self, latency: Latency) -> Iterator[str]:
@@ -196,3 +220,49 @@ def with_results(document: str, results: Results) -> str:
 def write_document(results: Results, path: Path = PATH) -> None:
     """Replace the measured part of `docs/benchmarks.md`."""
     path.write_text(with_results(path.read_text(encoding="utf-8"), results), encoding="utf-8")
+
+
+def _identity_goals(identity: IdentityFigures) -> Iterator[dict[str, Any]]:
+    pace = identity.cost["identify, events a second and core"]
+    recovery = identity.cost["recovery, s"]
+    precision, recall = identity.learnt["precision"], identity.learnt["recall"]
+    yield _goal(
+        "identify, a million links known", f"{IDENTIFY_GOAL:,} a second and core", pace, pace >= IDENTIFY_GOAL
+    )
+    yield _goal(
+        "a million links loaded, CPU",
+        f"below {RECOVERY_GOAL_SECONDS} s",
+        recovery,
+        recovery < RECOVERY_GOAL_SECONDS,
+    )
+    yield _goal(
+        "who is whom, precision", f"{PRECISION_GOAL}", round(precision, 4), precision >= PRECISION_GOAL
+    )
+    yield _goal("who is whom, recall", f"{RECALL_GOAL}", round(recall, 4), recall >= RECALL_GOAL)
+
+
+def _goal(road: str, wanted: str, measured: float, reached: bool) -> dict[str, Any]:
+    return {"road": road, "goal": wanted, "measured": measured, "reached": reached}
+
+
+def _identity_lines(identity: IdentityFigures) -> Iterator[str]:
+    quality = identity.quality
+    yield ""
+    yield (
+        f"Who is whom, of {quality['people']:,} simulated people in a month "
+        f"({quality['interactions']:,} interactions), pairwise, against the simulation's truth:"
+    )
+    yield ""
+    yield "| known | precision | recall |"
+    yield "| --- | ---: | ---: |"
+    for name, scores in quality.items():
+        if isinstance(scores, Mapping):
+            yield f"| {name} | {scores['precision']:.4f} | {scores['recall']:.4f} |"
+    yield ""
+    yield f"With {identity.cost['links']:,} links of {identity.cost['identifiers']:,} identifiers known:"
+    yield ""
+    yield "| | |"
+    yield "| --- | ---: |"
+    for name, value in identity.cost.items():
+        if name not in ("links", "identifiers"):
+            yield f"| {name} | {value:,} |"

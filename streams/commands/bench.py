@@ -1,5 +1,6 @@
 """`touchline bench`: measure the road and its peers on one broker, in one run."""
 
+import json
 import subprocess
 import sys
 import tempfile
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from bench.report import Results
 
 NAMES = ("raw-poll", "faust", "touchline-count", "pipeline", "pipeline-rules", "quix", "bytewax")
-EXTRAS = ("budget", "rules", "memory", "latency")
+EXTRAS = ("budget", "rules", "memory", "latency", "identity")
 
 
 @click.command()
@@ -87,12 +88,13 @@ def _measure(
     from bench.budget import BUDGET_EVENTS, measure_budget, table_columns
     from bench.contest import ROOT, Contest
     from bench.figures import figures
+    from bench.identity_quality import QUALITY_PEOPLE, QUALITY_SEED, evaluate
     from bench.latency import SECONDS, measure_latency
     from bench.machine import busy_share, machine
     from bench.memory import CUSTOMERS
     from bench.pinned import command
     from bench.pipeline import PIPELINE_EVENTS, simulate
-    from bench.report import Results
+    from bench.report import IdentityFigures, Results
     from bench.rule_cost import measure_rules
     from bench.servers import arena
     from streams.settings import Settings
@@ -152,6 +154,13 @@ def _measure(
                 said = subprocess.run(program, cwd=ROOT, capture_output=True, text=True, check=True).stdout
                 weight = float(said.rpartition(":")[2].strip(" }\n"))
                 progress.update(steps, advance=1)
+            identity = None
+            if "identity" in extras:
+                progress.update(steps, description="identity")
+                program = command(place.core, [sys.executable, "-m", "bench.identity_cost"])
+                said = subprocess.run(program, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+                identity = IdentityFigures(json.loads(said), evaluate(QUALITY_SEED, QUALITY_PEOPLE))
+                progress.update(steps, advance=1)
             return Results(
                 machine(),
                 "make bench",
@@ -166,4 +175,5 @@ def _measure(
                 weight,
                 latency,
                 rules,
+                identity,
             )

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from bench.identity_quality import FUTURE, REGION, UNTIL, evaluate
+from bench.identity_quality import FUTURE, QUALITY_PEOPLE, QUALITY_SEED, REGION, UNTIL, evaluate
 from schemas.identity import FactDecoder
 from schemas.links import Statement
 from streams.simulation.facts import identity_facts
@@ -14,7 +14,7 @@ from streams.simulation.simulation import Simulation
 
 @pytest.fixture(scope="module")
 def scores() -> dict[str, dict[str, float]]:
-    return evaluate(seed=7, customers=2_000)  # type: ignore[return-value]
+    return evaluate(QUALITY_SEED, QUALITY_PEOPLE)
 
 
 def test_precision_and_recall_with_facts(scores: dict[str, dict[str, float]]) -> None:

@@ -103,7 +103,7 @@ def records(customers: int, count: int) -> list[Record]:
 
 def identify_road(index: IdentityIndex, told: Sequence[Record]) -> float:
     """Microseconds an event for all that `identify` computes, in batches as a worker takes them."""
-    knowledge: Any = SimpleNamespace(index=index, links_seen=1)
+    knowledge: Any = SimpleNamespace(erasures_seen=0, index=index, links_seen=1)
     unused: Any = None
     settings = Settings()
     agent = Identify(

@@ -31,7 +31,7 @@ SAMPLE_SECONDS: Final = 0.1
 LOOK_SECONDS: Final = 1.0
 PATIENCE_SECONDS: Final = 300.0
 
-PIPELINE_EVENTS: Final = 300_000
+PIPELINE_EVENTS: Final = 150_000
 """About so many events are taken in: enough that the clock runs for ten seconds and more, and that what happens once
 (the first INSERTs, warming caches) is no part of the figure.
 """

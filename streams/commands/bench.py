@@ -1,5 +1,6 @@
 """`touchline bench`: measure the road and its peers on one broker, in one run."""
 
+import asyncio
 import json
 import subprocess
 import sys
@@ -89,6 +90,8 @@ def _measure(
     from bench.contest import ROOT, Contest
     from bench.figures import figures
     from bench.identity_quality import QUALITY_PEOPLE, QUALITY_SEED, evaluate
+    from bench.identity_recovery import CUSTOMERS as CUSTOMERS_WITH_LINKS
+    from bench.identity_recovery import measure_recovery
     from bench.latency import SECONDS, measure_latency
     from bench.machine import busy_share, machine
     from bench.memory import CUSTOMERS
@@ -159,7 +162,8 @@ def _measure(
                 progress.update(steps, description="identity")
                 program = command(place.core, [sys.executable, "-m", "bench.identity_cost"])
                 said = subprocess.run(program, cwd=ROOT, capture_output=True, text=True, check=True).stdout
-                identity = IdentityFigures(json.loads(said), evaluate(QUALITY_SEED, QUALITY_PEOPLE))
+                recovery = asyncio.run(measure_recovery(place, CUSTOMERS_WITH_LINKS))
+                identity = IdentityFigures(json.loads(said), recovery, evaluate(QUALITY_SEED, QUALITY_PEOPLE))
                 progress.update(steps, advance=1)
             return Results(
                 machine(),

@@ -3,16 +3,13 @@
 
 FROM python:3.11-slim AS build
 WORKDIR /src
-RUN apt-get update && apt-get install --yes --no-install-recommends gcc libc6-dev \
-    && python -m venv /opt/touchline && python -m venv /opt/build
-COPY constraints.txt pyproject.toml setup.py README.md LICENSE ./
+RUN python -m venv /opt/touchline
+# Dependencies first: this layer changes only when a version does.
+COPY constraints.txt pyproject.toml README.md LICENSE ./
 COPY schemas ./schemas
 COPY streams ./streams
 COPY sinks ./sinks
-# A wheel with the hot path compiled: mypyc wants to see the dependencies, but only the wheel goes on.
-RUN /opt/build/bin/pip install --no-cache-dir --disable-pip-version-check -c constraints.txt setuptools mypy types-PyYAML . \
-    && TOUCHLINE_COMPILE=1 /opt/build/bin/pip wheel --no-build-isolation --no-deps --wheel-dir /dist .
-RUN /opt/touchline/bin/pip install --no-cache-dir --disable-pip-version-check -c constraints.txt /dist/touchline-*.whl \
+RUN /opt/touchline/bin/pip install --no-cache-dir --disable-pip-version-check -c constraints.txt . \
     # The engine of the embedded ClickHouse, and what only it declares: 700 MB that nothing here calls.
     && /opt/touchline/bin/pip uninstall --yes --quiet chdb chdb-core pandas pyarrow numpy
 

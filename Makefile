@@ -5,21 +5,16 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PEERS := $(VENV)/peers/.installed
-COMPILED := schemas/compiled.json
-CC ?= cc
 DEMO_SECONDS ?= 60
-# What is compiled is tested as plain Python, too.
-AS_PYTHON := tests/golden tests/unit/schemas tests/unit/core tests/unit/detection tests/unit/identification tests/unit/sinks
 PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-export CC
 .PHONY: help setup compile demo check format test integration bench documents constraints clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-setup: $(STAMP) $(COMPILED) ## Make .venv, install everything in it, compile the hot path (quick when nothing changed)
+setup: $(STAMP) ## Make .venv and install everything in it (quick when nothing changed)
 
 $(STAMP): pyproject.toml constraints.txt
 	@echo "Installing Touchline into $(VENV): about 250 MB to fetch, one to four minutes, only this once"
@@ -27,12 +22,7 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $(STAMP)
 
-# A bonus, never a condition: what is not compiled, or no longer matches its sources, runs as Python.
-$(COMPILED): | $(STAMP)
-	@if command -v $(CC) >/dev/null; then $(MAKE) --no-print-directory compile || echo "Not compiled: runs as pure Python, at half the speed"; \
-	else echo "No C compiler ($(CC)): Touchline runs as pure Python, at half the speed"; fi
-
-compile: $(STAMP) ## Compile the hot path anew after a change to it (needs a C compiler; without it all runs as Python)
+compile: setup ## Compile the hot path (an option: it needs a C compiler, and again after each change; docs/adr/0006)
 	@echo "Compiling the hot path: one to two minutes"
 	@mkdir -p build
 	@TOUCHLINE_COMPILE=1 $(BIN)/python setup.py --quiet build_ext --inplace >build/compile.log 2>&1 || { tail -20 build/compile.log; exit 1; }
@@ -56,12 +46,11 @@ format: setup ## Put files into the form that `make check` wants
 
 test: setup ## All tests that need no Java: unit, laws, golden, contracts, integration on the mock broker, faults
 	$(PYTEST) -m "not java"
-	TOUCHLINE_PURE=1 $(PYTEST) -q -m "not java" $(AS_PYTHON)
 
 integration: setup ## The tests on the real Apache Kafka (Java 17+ and Maven)
 	$(PYTEST) -m java
 
-bench: setup compile $(PEERS) ## Measure the road and its peers (some minutes); writes docs/benchmarks.md
+bench: setup $(PEERS) ## Measure the road and its peers (some minutes); writes docs/benchmarks.md
 	$(BIN)/touchline bench --write
 
 # Peers pin other versions of our libraries, so they live in an environment of their own.
@@ -79,6 +68,6 @@ constraints: setup ## Write constraints.txt from what is installed
 	$(BIN)/python -m pip freeze --all --exclude pip --exclude-editable --disable-pip-version-check > constraints.txt
 
 clean: ## Remove caches and .venv; data under TOUCHLINE_HOME stays
-	rm -rf $(VENV) $(COMPILED) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist *.egg-info
+	rm -rf $(VENV) schemas/compiled.json .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist *.egg-info
 	find schemas streams sinks bench tests -name __pycache__ -type d -prune -exec rm -rf {} +
 	find schemas streams sinks -name '*.so' -delete

@@ -76,7 +76,7 @@ def check_python(version: tuple[int, int, int]) -> Check:
 
 
 def check_speed(mode: Mode) -> Check:
-    """Whether the hot path runs compiled; as Python it does the same at about half the speed."""
+    """Whether the hot path runs compiled; as Python it does the same, slower."""
     match mode:
         case "compiled":
             return Check("hot path", "ok", "compiled")
@@ -86,9 +86,7 @@ def check_speed(mode: Mode) -> Check:
             return Check(
                 "hot path", "warn", "Python: its sources have changed since it was compiled", "`make compile`"
             )
-    return Check(
-        "hot path", "ok", "Python, at half the speed: install a C compiler and `make compile` for more"
-    )
+    return Check("hot path", "ok", "Python; `make compile` makes it faster where a C compiler is")
 
 
 def check_home(home: Path) -> Check:

@@ -17,8 +17,10 @@ from schemas.records import (
     SinkBatch,
 )
 from schemas.vocabulary import INTERACTION_TYPES
+from sinks.clickhouse.client import connect
 from sinks.clickhouse.dictionary import EXAMPLES
 from sinks.clickhouse.pseudonyms import CLEAR
+from sinks.clickhouse.receipts import Receipt, record_receipt
 from sinks.clickhouse.writer import ClickHouseWriter
 from streams.core.facets import is_contact
 from tests.builders import call, instant, interaction, revised
@@ -157,4 +159,9 @@ def test_the_example_of_the_data_dictionary_runs(
         ),
     )
     writer.write_sync(batch)
+    at = it.occurred_at
+    receipt = Receipt("e1", at, "root", None, "00" * 16, {"journeys_raw": 1}, at, at, at)
+    client = connect(clickhouse.target)
+    record_receipt(client, receipt)
+    client.disconnect()
     assert len(clickhouse.rows(EXAMPLES[view][1])) == 1

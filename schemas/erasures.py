@@ -9,6 +9,7 @@ last of them: owners of partitions say that they are done (`ErasureDone`) when a
 """
 
 from collections.abc import Iterable
+from hashlib import blake2b
 from typing import Final
 
 import msgspec
@@ -24,6 +25,11 @@ HASHES_PER_RECORD: Final = 40_000
 """18 bytes each as they are encoded: a record stays below one megabyte."""
 
 
+def letter_identity(value: bytes) -> tuple[str, str]:
+    """What stands for a dead letter's bytes in place of `(source, id)`, which it may not have: no source is empty."""
+    return "", blake2b(value, digest_size=16).hexdigest()
+
+
 class Erasure(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A customer is to be forgotten: one part of `parts`, which are told apart by `part` (0, 1, ...).
 
@@ -35,7 +41,7 @@ class Erasure(msgspec.Struct, frozen=True, array_like=True, gc=False):
     customers: tuple[bytes, ...]
     """Hashes of every name of the customer: `crm:A1`, `phone:+359888123456`."""
     interactions: tuple[bytes, ...]
-    """Hashes of every `(source, id)` that is no more: of interactions, and of facts."""
+    """Hashes of every `(source, id)` that is no more: of interactions, of facts, and what stands for dead letters."""
     links_seen: int = 0
     """The position in the log of links behind the last tombstone of this erasure; or `NOT_YET`."""
     part: int = 0

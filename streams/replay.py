@@ -18,6 +18,7 @@ from typing import BinaryIO, NamedTuple, Protocol
 import msgspec
 
 from schemas.codec import Decoder, Rejected
+from schemas.erasures import letter_identity
 from schemas.identifiers import Identifiers
 from schemas.identity import FactDecoder
 from schemas.interaction import Interaction, Micros, decode_interaction, encode_interaction, routing_key
@@ -273,7 +274,11 @@ class Replay:
                 received.append(Coordinates(source.name, 0, number))
                 result = self._decoder.decode(value, (), source.name, 0, number, None, clock)
                 if isinstance(result, Rejected):
-                    letters.append(self._dead_letter(source.name, number, value, result))
+                    if self._is_erased(*letter_identity(value)):
+                        erased.append(received[-1])
+                        report.superseded += 1
+                    else:
+                        letters.append(self._dead_letter(source.name, number, value, result))
                 else:
                     report.until = max(report.until, result.occurred_at)
                     if self._is_erased(result.source, result.id):

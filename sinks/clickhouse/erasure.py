@@ -132,15 +132,22 @@ class Erasing:
         finally:
             client.disconnect()
 
-    def note_letters(self, letters: Iterable[Letter]) -> None:
-        """These dead letters name the customer, and no others."""
+    def note_letters(self, letters: Iterable[tuple[Letter, str]]) -> None:
+        """These dead letters name the customer, and no others; each with what stands for its bytes, if anything."""
         self._client.execute(
             f"ALTER TABLE {self._work} {self._on_cluster} DELETE WHERE what = 'letter'", settings=_MUTATING
         )
         self._put(
             "letter",
-            [(one.topic, "", one.partition, one.offset, one.incarnation) for one in letters],
+            [(one.topic, bytes_, one.partition, one.offset, one.incarnation) for one, bytes_ in letters],
         )
+
+    def bytes_of_letters(self) -> list[str]:
+        """What stands for the bytes of the dead letters that were noted."""
+        rows = self._client.execute(
+            f"SELECT DISTINCT other FROM {self._work} WHERE what = 'letter' AND other != '' ORDER BY other"
+        )
+        return [other for (other,) in rows]
 
     def told(self) -> None:
         """From now on the workers know: identities that are written later are new ones."""

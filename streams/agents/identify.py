@@ -18,6 +18,7 @@ from aiokafka.structs import ConsumerRecord
 
 from schemas.codec import Rejected
 from schemas.corrections import Correction, correction_of
+from schemas.erasures import letter_identity
 from schemas.interaction import (
     CONTROL_KEY,
     Interaction,
@@ -136,7 +137,10 @@ class Identify:
                 record.value, record.headers, record.topic, record.partition, record.offset, received_at, now
             )
             if isinstance(result, Rejected):
-                letters.append(refused(record, result, now))
+                if is_erased is not None and record.value and is_erased(*letter_identity(record.value)):
+                    erased.append(Coordinates(record.topic, record.partition, record.offset))
+                else:
+                    letters.append(refused(record, result, now))
                 continue
             occurred_at = result.occurred_at
             if newest is None or occurred_at > newest:

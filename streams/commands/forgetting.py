@@ -151,13 +151,18 @@ class Forgetting:
             return log.records()
 
     def _look_through_letters(self, erasing: "Erasing", names: list[Name]) -> None:
+        from schemas.erasures import letter_identity
         from streams.mentions import Mentions
 
         identities = {(source, id_) for source, id_, _ in erasing.interactions()}
         mentions = Mentions(names, identities, Normaliser(self._settings.identity.region))
         with self._doing("looking through dead letters"):
             erasing.note_letters(
-                [one for one in erasing.letters() if mentions.in_record(one.key, one.value, one.headers)]
+                [
+                    (one, letter_identity(one.value)[1] if mentions.in_record(b"", one.value, ()) else "")
+                    for one in erasing.letters()
+                    if mentions.in_record(one.key, one.value, one.headers)
+                ]
             )
 
     # --- erasing ---------------------------------------------------------------------------------------------
@@ -219,9 +224,10 @@ class Forgetting:
         return shown
 
     def _hashes(self, erasing: "Erasing") -> list[bytes]:
-        """What may not come back: interactions and facts."""
+        """What may not come back: interactions, facts, and the very bytes of dead letters."""
         hidden = self._pseudonyms
         hashes = [hidden.erased_identity(source, id_) for source, id_, _ in erasing.interactions()]
+        hashes += [hidden.erased_identity("", letter) for letter in erasing.bytes_of_letters()]
         return hashes + [hidden.erased_fact(source, id_) for source, id_ in erasing.facts()]
 
     def _publish(self, erasing: "Erasing", asked_at: int) -> dict[str, int]:

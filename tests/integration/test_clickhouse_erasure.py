@@ -174,7 +174,8 @@ def test_nothing_of_the_customer_is_left_and_all_of_the_others(
 
     erasing.collect()
     assert {id_ for _, id_, _ in erasing.interactions()} == {"c2", "c3"}
-    erasing.note_letters(one for one in erasing.letters() if ANN.encode() in one.value)
+    erasing.note_letters((one, "d1") for one in erasing.letters() if ANN.encode() in one.value)
+    assert erasing.bytes_of_letters() == ["d1"]
     assert erasing.held() == {"interactions": 2, "journeys": 2, "findings": 2, "alerts": 2, "dead letters": 1}
     erasing.told()
     writer.write_sync(let_go(earlier, hers))

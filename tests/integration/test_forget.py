@@ -174,7 +174,7 @@ def test_a_customer_is_forgotten_and_stays_so(road: Road, tmp_path: Path) -> Non
     # Neither the same events nor a worker that was restarted bring anything back.
     for worker in road.workers:
         os.kill(worker.pid, signal.SIGKILL)
-    road.publish([*HERS, REVISED])
+    road.publish([*HERS, REVISED, BROKEN])
     road.wait_until_balanced(60)
     assert [row for row in states(road) if BOB not in repr(row)] == []
     for text in PLANTED:

@@ -11,7 +11,7 @@ from faust.types import TP
 
 from schemas.codec import Decoder
 from schemas.dead_letters import parse_dead_letter
-from schemas.erasures import Erasure, erasure_parts
+from schemas.erasures import Erasure, erasure_parts, letter_identity
 from schemas.identity import FactDecoder
 from schemas.interaction import CONTROL_KEY, Interaction, decode_interaction, decode_watermarks
 from schemas.links import Link, decode_record
@@ -355,6 +355,18 @@ async def test_an_event_that_was_forgotten_is_superseded_and_teaches_nothing(
     assert rows.superseded == tuple(Coordinates("touchline.visit", 1, offset) for offset in (0, 1))
     assert (bench.known.links_seen, bench.known.corrections_seen) == (0, 0)
     assert bench.marks.seen == [1_772_359_200_000_000]
+
+
+async def test_the_bytes_of_a_dead_letter_that_was_forgotten_make_no_other_one(
+    logs: Logs, bench: Bench
+) -> None:
+    broken, other = b'{"id": "b-1", "caller": "ann"}', b'{"id": "b-1", "caller": "bob"}'
+    logs.erase(erased(HASHES.erased_identity(*letter_identity(broken))))
+    await bench.known.read_to_end()
+    await bench.handle(broken, other)
+    (rows,) = bench.sink.written
+    assert [letter.value for letter in rows.dead_letters] == [other]
+    assert rows.superseded == (Coordinates("touchline.visit", 1, 0),)
 
 
 async def test_a_fact_that_was_forgotten_is_superseded_and_so_is_what_says_that_it_was(

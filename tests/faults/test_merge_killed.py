@@ -60,6 +60,12 @@ def assert_findings_are_of_the_customers(road: Road, expected: dict[str, int]) -
     )
 
 
+def wait_until_everybody_was_found_out(road: Road, findings: int) -> None:
+    """Rules come into force a moment after a worker has started; without them there is nothing to tell."""
+    count = "SELECT count() FROM findings WHERE rule = 'bad_treatment'"
+    wait_until(lambda: road.rows(count) == [(findings,)], 30, lambda: road.rows(count))
+
+
 @pytest.mark.parametrize("place", PLACES)
 def test_a_worker_killed_in_the_middle_of_a_merge_on_the_mock_broker(place: str, tmp_path: Path) -> None:
     by_address = [mail(n, nth, email=address(n)) for nth in (0, 1) for n in range(CUSTOMERS)]
@@ -69,6 +75,7 @@ def test_a_worker_killed_in_the_middle_of_a_merge_on_the_mock_broker(place: str,
     with open_road(tmp_path / "home", "mock", workers=1) as road:
         road.publish(by_address)
         road.wait_until_balanced(30)
+        wait_until_everybody_was_found_out(road, 2 * CUSTOMERS)
         (honest,) = road.workers
         assert honest.stop() == 0
         dying = Child(

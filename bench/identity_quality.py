@@ -16,7 +16,6 @@ from math import comb
 from typing import Any, Final, NamedTuple
 
 from schemas.codec import Decoder, Rejected
-from schemas.identifiers import Identifiers
 from schemas.identity import FactDecoder
 from schemas.interaction import DAY, Interaction
 from streams.core.identification.index import IdentityIndex
@@ -63,8 +62,7 @@ def interactions_of(simulation: Simulation) -> tuple[Known, list[Interaction]]:
 def learn(index: IdentityIndex, arrived: Iterable[Interaction]) -> None:
     """Teach an index what interactions say."""
     for one in arrived:
-        identifiers = Identifiers(one.crm_id, one.contract, one.loyalty, one.phone, one.email, one.device)
-        index.apply(index.learn(identifiers, one.unnormalised, one.occurred_at, one.source, one.id))
+        index.apply(index.learn(one.identifiers, one.unnormalised, one.occurred_at, one.source, one.id))
 
 
 def tell(index: IdentityIndex, simulation: Simulation) -> None:

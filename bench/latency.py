@@ -22,15 +22,14 @@ from typing import Any, Final, NamedTuple
 import msgspec
 from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
 
-from bench.pinned import command
-from bench.pipeline import PipelineLoad, PipelineStuck, pipeline_settings, simulate
+from bench.pipeline import PipelineLoad, PipelineStuck, pinned_worker, pipeline_settings, simulate
 from bench.servers import PARTITIONS, Arena, arena
 from schemas.interaction import Micros
 from schemas.timestamps import format_timestamp
 from schemas.topics import ALERTS, RAW
 from schemas.vocabulary import Channel
 from sinks.clickhouse.client import connect
-from sinks.embedded.processes import Child, ready_line
+from sinks.embedded.processes import Child
 from streams.kafka.event_publisher import EventPublisher, Sendable
 
 PROBES_A_SECOND: Final = 100
@@ -195,14 +194,7 @@ def measure_latency(place: Arena, load: PipelineLoad, rate: float, name: str = "
         home = Path(scratch)
         settings, environment = pipeline_settings(place, name, home, None)
         reached = place.prepare_pipeline(settings)
-        worker = Child(
-            "worker",
-            command(place.core, [sys.executable, "-m", "streams.cli", "worker"]),
-            home / "worker.log",
-            ready=ready_line,
-            ready_timeout=60,
-            environment=environment,
-        )
+        worker = pinned_worker(place, environment, home / "worker.log")
 
         def topic_of(channel: Channel) -> str:
             return RAW[channel].full_name(settings.kafka.prefix)

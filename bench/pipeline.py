@@ -74,6 +74,18 @@ def pipeline_settings(
     return load_settings(environment, home / "touchline.toml"), environment
 
 
+def pinned_worker(arena: Arena, environment: dict[str, str], log: Path) -> Child:
+    """One worker as `touchline worker` runs it, on the contestant's core; not yet started."""
+    return Child(
+        "worker",
+        command(arena.core, [sys.executable, "-m", "streams.cli", "worker"]),
+        log,
+        ready=ready_line,
+        ready_timeout=60,
+        environment=environment,
+    )
+
+
 def run_pipeline(arena: Arena, load: PipelineLoad, name: str, *, rules: bool) -> Reading:
     """Publish the load, then let one worker take it in. Without `rules` its folder of rules is empty.
 
@@ -88,14 +100,7 @@ def run_pipeline(arena: Arena, load: PipelineLoad, name: str, *, rules: bool) ->
         published = EventPublisher(
             arena.bootstrap, lambda channel: RAW[channel].full_name(settings.kafka.prefix)
         ).run(load.events)
-        worker = Child(
-            "worker",
-            command(arena.core, [sys.executable, "-m", "streams.cli", "worker"]),
-            home / "worker.log",
-            ready=ready_line,
-            ready_timeout=60,
-            environment=environment,
-        )
+        worker = pinned_worker(arena, environment, home / "worker.log")
         client = connect(reached.clickhouse)
         try:
             worker.start()

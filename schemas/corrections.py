@@ -39,14 +39,7 @@ def correction_of(interaction: Interaction) -> Correction | None:
         interaction.source,
         interaction.id,
         interaction.revision,
-        Identifiers(
-            interaction.crm_id,
-            interaction.contract,
-            interaction.loyalty,
-            interaction.phone,
-            interaction.email,
-            interaction.device,
-        ),
+        interaction.identifiers,
         interaction.unnormalised,
     )
 

@@ -8,10 +8,12 @@ Times are integers, microseconds since 1970-01-01 UTC: comparing and subtracting
 """
 
 from decimal import Decimal
+from operator import attrgetter
 from typing import Final, NewType
 
 import msgspec
 
+from schemas.identifiers import Identifiers
 from schemas.vocabulary import (
     Channel,
     ComplaintStage,
@@ -33,6 +35,9 @@ DAY: Final = 86_400 * SECOND
 
 CONTROL_KEY: Final = b"\x00control"
 """Kafka key of control records (watermarks) on the interactions topic; no customer key begins with a NUL."""
+
+
+_identifiers_in_order = attrgetter(*Identifiers._fields)
 
 
 class Interaction(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -131,6 +136,11 @@ class Interaction(msgspec.Struct, frozen=True, array_like=True, gc=False):
     def key(self) -> tuple[str, str]:
         """The identity `(source, id)`."""
         return self.source, self.id
+
+    @property
+    def identifiers(self) -> Identifiers:
+        """What it carries of whose it is."""
+        return Identifiers._make(_identifiers_in_order(self))
 
     @property
     def position(self) -> tuple[Micros, str, str]:

@@ -257,7 +257,7 @@ def build_app(
         interactions_topic=interactions_topic,
         partitions=partitions,
         knowledge=knowledge,
-        dead_letters_topic=DEAD_LETTERS.full_name(prefix),
+        refusals=refusals,
         alerts_topic=alerts_topic,
         detection=detection,
         fading=light.fading,
@@ -275,7 +275,7 @@ def build_app(
         topic=alerts_topic,
         changelog=books_topic,
         changelog_written=partial(changelog_written, books_topic),
-        dead_letters_topic=DEAD_LETTERS.full_name(prefix),
+        refusals=refusals,
     )
     lanes = {
         "identify": Lanes(app, identify, max_records=settings.worker.batch_records),

@@ -29,7 +29,6 @@ from streams.core.batch import BatchResult, advance_batch
 from streams.core.detection.customer import Detection
 from streams.core.identification.index import IdentityIndex
 from streams.core.identification.lessons import Lessons
-from streams.core.identification.moves import identifiers_of
 from streams.core.identification.policy import DEFAULT_POLICY, IdentityPolicy
 from streams.core.identification.rows import identity_row
 from streams.core.identification.told import Telling, newest_tellings
@@ -369,7 +368,7 @@ class Replay:
         customers = {i.customer: None for i in interactions if i.customer is not None}
         for one in interactions:
             # They may stand under any of their identifiers, from before the links were known.
-            customers.update(dict.fromkeys(names_of(identifiers_of(one))))
+            customers.update(dict.fromkeys(names_of(one.identifiers)))
         produced = {journey.journey_id for journey in result.journeys}
         read = {interaction.key for interaction in interactions}
         for standing in self._standing(list(customers)):

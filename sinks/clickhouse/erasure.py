@@ -189,21 +189,6 @@ class Erasing:
                 )
         self._now("deleted")
 
-    def files_left(self) -> int:
-        """Parts with deleted rows that are still on a disk, though no query reads them any more."""
-        parts = (
-            f"clusterAllReplicas('{self._target.cluster}', system.parts)"
-            if self._target.cluster
-            else "system.parts"
-        )
-        rows = self._client.execute(
-            f"SELECT count() FROM {parts} WHERE NOT active AND database IN (%(main)s, %(private)s) "
-            f"AND toUnixTimestamp(remove_time) <= "
-            f"(SELECT intDiv(max(n), 1000) FROM {self._work} WHERE what = 'deleted')",
-            self._databases,
-        )
-        return int(rows[0][0])
-
     def lifetime_seconds(self) -> int:
         """After so long ClickHouse has removed them: `old_parts_lifetime`, and the longest pause of its cleaning."""
         rows = self._client.execute(

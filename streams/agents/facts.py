@@ -20,7 +20,7 @@ from streams.agents.announcing import Announcer
 from streams.agents.knowledge import Knowledge
 from streams.agents.lanes import Batch
 from streams.agents.marks import OwnMarks
-from streams.agents.refusals import Refusals, refused
+from streams.agents.refusals import Refusals, dead_letter_of
 from streams.agents.sink import Epochs, Persister
 from streams.core.identification.told import Telling, newest_tellings
 
@@ -80,7 +80,7 @@ class Facts:
                 continue
             result: Statement | Rejected = self._decoder.decode(record.value, record.headers, now)
             if isinstance(result, Rejected):
-                letters.append(refused(record, result, now))
+                letters.append(dead_letter_of(record, *result, now))
             elif self._knowledge.is_erased_fact(result.source, result.id):
                 erased.append(where)
             else:

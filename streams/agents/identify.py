@@ -35,9 +35,9 @@ from streams.agents.announcing import Announcer
 from streams.agents.knowledge import Knowledge
 from streams.agents.lanes import Batch, insist
 from streams.agents.marks import OwnMarks
-from streams.agents.refusals import Refusals, refused
+from streams.agents.refusals import Refusals, dead_letter_of
 from streams.agents.sink import Epochs, Persister
-from streams.core.identification.moves import customer_of, identifiers_of
+from streams.core.identification.moves import customer_of
 from streams.kafka.delivery import Item, deliver
 
 
@@ -140,7 +140,7 @@ class Identify:
                 if is_erased is not None and record.value and is_erased(*letter_identity(record.value)):
                     erased.append(Coordinates(record.topic, record.partition, record.offset))
                 else:
-                    letters.append(refused(record, result, now))
+                    letters.append(dead_letter_of(record, *result, now))
                 continue
             occurred_at = result.occurred_at
             if newest is None or occurred_at > newest:
@@ -149,9 +149,7 @@ class Identify:
                 erased.append(Coordinates(record.topic, record.partition, record.offset))
                 continue
             interactions.append(result)
-            for link in learn(
-                identifiers_of(result), result.unnormalised, occurred_at, result.source, result.id
-            ):
+            for link in learn(result.identifiers, result.unnormalised, occurred_at, result.source, result.id):
                 pair = link.a, link.b
                 known = links.get(pair)
                 links[pair] = link if known is None else merged_links(known, link)

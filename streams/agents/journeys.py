@@ -11,13 +11,10 @@ import time
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import NamedTuple
 
-import msgspec
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
-from aiokafka.structs import ConsumerRecord
 
 from schemas.alerts import alert_key, alert_of, encode_alert_record, last_changes
-from schemas.dead_letters import dead_letter_headers
 from schemas.erasures import FORGETTING_KEY, Forgetting, encode_forgetting
 from schemas.findings import ERASED
 from schemas.interaction import (
@@ -25,8 +22,6 @@ from schemas.interaction import (
     Interaction,
     Micros,
     WatermarkReport,
-    decode_interaction,
-    decode_watermarks,
     encode_interaction,
     encode_watermarks,
     routing_key,
@@ -35,12 +30,14 @@ from schemas.links import Name
 from schemas.records import Coordinates, DeadLetter, Fading, SinkBatch
 from schemas.rule_sets import RULES_KEY
 from schemas.topics import partition_of
+from streams.agents.batch_reading import Told, told_by
 from streams.agents.clocks import CLOCK_KEY, dump_clock
 from streams.agents.custody import Knowledge
 from streams.agents.erasing import Sweep
 from streams.agents.isolate import Poison, poisonous
 from streams.agents.lanes import Batch, Unavailable, insist
 from streams.agents.partition import PartitionState
+from streams.agents.refusals import Refusals
 from streams.agents.register import Entries
 from streams.agents.reserved import ERASURES_KEY, IDENTITIES_KEY, INTENT_KEY, dump_intent, dump_position
 from streams.agents.sink import Epochs, Persister
@@ -52,7 +49,7 @@ from streams.core.identification.judgement import judge_arrival
 from streams.core.policy import JourneyPolicy
 from streams.core.timeline import Identity, coordinates_of
 from streams.core.watermarks import PartitionClock
-from streams.kafka.delivery import Item, deliver, deliver_with_headers
+from streams.kafka.delivery import Item, deliver
 from streams.kafka.store import State
 
 DUE_AT_ONCE = 5_000
@@ -60,20 +57,6 @@ DUE_AT_ONCE = 5_000
 
 JUDGED_AT_ONCE = 1_000
 """Timelines that one batch looks through for what is another customer's by now; the rest follow with the next batch."""
-
-
-class Told(NamedTuple):
-    """What a batch says, read record by record."""
-
-    interactions: list[Interaction]
-    foreign: list[DeadLetter]
-    clock: PartitionClock
-    rules: bytes | None
-    links_seen: int
-    """The most that any sender knew."""
-    named_at: int
-    """The least that a sender of these interactions knew."""
-    named_at_end: int
 
 
 class Step(NamedTuple):
@@ -104,7 +87,7 @@ class Journeys:
         epochs: Epochs,
         changelog: Callable[[], str],
         changelog_written: Callable[[int, int], None],
-        dead_letters_topic: str,
+        refusals: Refusals,
         alerts_topic: str,
         sources: Sequence[str],
         detection: Callable[[bytes], Detection],
@@ -120,7 +103,7 @@ class Journeys:
         self._epochs = epochs
         self._changelog = changelog
         self._changelog_written = changelog_written
-        self._dead_letters_topic = dead_letters_topic
+        self._refusals = refusals
         self._alerts_topic = alerts_topic
         self._sources = tuple(sources)
         self._detection = detection
@@ -133,7 +116,7 @@ class Journeys:
     async def __call__(self, batch: Batch) -> None:
         """Handle one batch; raises `Fenced` when the partition is lost on the way."""
         partition = await self._partition(batch)
-        told = _read(batch.records, partition)
+        told = told_by(batch.records, partition)
         if told.foreign:
             await self._refuse(batch, told.foreign)
         if told.rules is not None and told.rules != partition.rules:
@@ -153,7 +136,7 @@ class Journeys:
 
     async def _refuse(self, batch: Batch, letters: list[DeadLetter]) -> None:
         """Records that are not ours, on a topic that only Touchline should write. The ledger counts them there."""
-        await self._send_dead_letters(batch, letters)
+        await self._refusals.send(batch, letters)
         rows = SinkBatch(
             dead_letters=tuple(letters),
             received=tuple(Coordinates(one.topic, one.partition, one.offset) for one in letters),
@@ -327,7 +310,7 @@ class Journeys:
             intent = dump_intent(partition.intent.union(step.departing))
             await self._write_changelog(batch, [(INTENT_KEY, intent)])
         if step.letters:
-            await self._send_dead_letters(batch, step.letters)
+            await self._refusals.send(batch, step.letters)
         rows = SinkBatch(
             version=base + max(batch.last_offset, partition.term),
             interactions=tuple(result.interactions),
@@ -461,44 +444,6 @@ class Journeys:
         if written is not None:
             self._changelog_written(batch.tp.partition, written)
 
-    async def _send_dead_letters(self, batch: Batch, letters: list[DeadLetter]) -> None:
-        records = [
-            (batch.tp.partition, letter.key, letter.value, dead_letter_headers(letter)) for letter in letters
-        ]
-        await insist(
-            lambda: deliver_with_headers(self._producer(), self._dead_letters_topic, records),
-            batch,
-            "dead letters topic",
-        )
-
-
-def _read(records: Sequence[ConsumerRecord], partition: PartitionState) -> Told:
-    """Read a batch. Interactions were named by what the control record before them says: whoever sends them puts one
-    in front, and nobody else's come between.
-    """
-    clock, rules = partition.clock, partition.rules
-    interactions: list[Interaction] = []
-    foreign: list[DeadLetter] = []
-    links_seen, position = 0, partition.named_at
-    named_at = position
-    for record in records:
-        if record.key == CONTROL_KEY:
-            report = decode_watermarks(record.value)
-            links_seen = max(links_seen, report.links_seen)
-            if report.marks:
-                clock = clock.after(report)
-            else:
-                position = report.links_seen
-                named_at = min(named_at, position)
-        elif record.key == RULES_KEY:
-            rules = record.value
-        else:
-            try:
-                interactions.append(decode_interaction(record.value))
-            except (msgspec.DecodeError, TypeError) as error:
-                foreign.append(_foreign(record, error))
-    return Told(interactions, foreign, clock, rules, links_seen, named_at, position)
-
 
 def _dead_letter(interaction: Interaction, poison: Poison) -> DeadLetter:
     """A record that made the core raise. Its coordinates are the raw record's, whose bytes stand on its topic."""
@@ -513,20 +458,5 @@ def _dead_letter(interaction: Interaction, poison: Poison) -> DeadLetter:
         stage="process",
         error=type(poison.error).__name__,
         message=str(poison.error),
-        occurred_at=time.time_ns() // 1000,
-    )
-
-
-def _foreign(record: ConsumerRecord, error: Exception) -> DeadLetter:
-    return DeadLetter(
-        topic=record.topic,
-        partition=record.partition,
-        offset=record.offset,
-        key=record.key,
-        value=record.value,
-        headers=tuple(record.headers),
-        stage="decode",
-        error="foreign",
-        message=f"not a record that Touchline wrote: {error}",
         occurred_at=time.time_ns() // 1000,
     )

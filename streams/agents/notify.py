@@ -22,13 +22,13 @@ from aiokafka.structs import ConsumerRecord
 from faust.types import TP, AppT
 
 from schemas.alerts import Acknowledgement, AlertRow, alert_key, decode_alert_record
-from schemas.dead_letters import dead_letter_headers
 from schemas.erasures import FORGETTING_KEY, ErasureDone, Forgetting, decode_forgetting
 from schemas.interaction import Micros
 from schemas.notices import Delivered, Notice, Outcome, Passing, Refused
 from schemas.records import DeadLetter, SinkBatch
 from streams.agents.agenda import Agenda
 from streams.agents.lanes import Batch, Fenced, Unavailable, insist
+from streams.agents.refusals import Refusals, dead_letter_of
 from streams.agents.summaries import joined
 from streams.agents.tellers import Place, Teller
 from streams.core.alerting.acknowledge import acknowledge
@@ -50,7 +50,7 @@ from streams.core.alerting.policy import AlertPolicy
 from streams.core.alerting.shelf import Shelf
 from streams.core.alerting.wake import wake
 from streams.core.identification.known_erasures import Forgotten
-from streams.kafka.delivery import deliver, deliver_with_headers
+from streams.kafka.delivery import deliver
 from streams.kafka.store import State
 
 log = logging.getLogger(__name__)
@@ -135,7 +135,7 @@ class Notify:
         topic: str,
         changelog: str,
         changelog_written: Callable[[int, int], None],
-        dead_letters_topic: str,
+        refusals: Refusals,
         erasures: Erasures,
         clock: Callable[[], Micros] = lambda: time.time_ns() // 1000,
         first_pause: float = 0.5,
@@ -151,7 +151,7 @@ class Notify:
         self._topic = topic
         self._changelog = changelog
         self._changelog_written = changelog_written
-        self._dead_letters_topic = dead_letters_topic
+        self._refusals = refusals
         self._clock = clock
         self._first_pause = first_pause
         self._summary_patience = summary_patience
@@ -184,7 +184,7 @@ class Notify:
             shelf = Shelf(partition.books.get)
             rows, letters = self._take_in(records, shelf, now)
             if letters:
-                await self._send_dead_letters(batch, letters)
+                await self._refusals.send(batch, letters)
             await self._commit(partition, batch, shelf, rows)
 
     async def _forget(self, batch: Batch, forgetting: Forgetting) -> None:
@@ -291,7 +291,7 @@ class Notify:
                 Exception
             ) as error:  # a record that cannot be used is its own dead letter, not its neighbours'
                 stage = "decode" if isinstance(error, msgspec.MsgspecError) else "process"
-                letters.append(_dead_letter(record, error, stage, now))
+                letters.append(dead_letter_of(record, stage, type(error).__name__, str(error), now))
                 continue
             shelf.put(key, done.book)
             rows += done.rows
@@ -453,16 +453,6 @@ class Notify:
             return False
         return True
 
-    async def _send_dead_letters(self, batch: Batch, letters: list[DeadLetter]) -> None:
-        records = [
-            (batch.tp.partition, letter.key, letter.value, dead_letter_headers(letter)) for letter in letters
-        ]
-        await insist(
-            lambda: deliver_with_headers(self._producer(), self._dead_letters_topic, records),
-            batch,
-            "dead letters topic",
-        )
-
 
 async def _attempt(name: str, destination: Destination, notice: Notice, now: Micros) -> Outcome:
     """Say it once. A fault of a destination fails that notice only: one must not silence all others."""
@@ -471,18 +461,3 @@ async def _attempt(name: str, destination: Destination, notice: Notice, now: Mic
     except Exception as error:
         log.exception("unforeseen error while telling %s", name)
         return Refused(f"unforeseen {type(error).__name__}: see the worker's log")
-
-
-def _dead_letter(record: ConsumerRecord, error: Exception, stage: str, now: Micros) -> DeadLetter:
-    return DeadLetter(
-        topic=record.topic,
-        partition=record.partition,
-        offset=record.offset,
-        key=record.key,
-        value=record.value,
-        headers=tuple(record.headers),
-        stage=stage,
-        error=type(error).__name__,
-        message=str(error),
-        occurred_at=now,
-    )

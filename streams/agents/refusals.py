@@ -5,7 +5,6 @@ from collections.abc import Callable, Sequence
 from aiokafka import AIOKafkaProducer
 from aiokafka.structs import ConsumerRecord
 
-from schemas.codec import Rejected
 from schemas.dead_letters import dead_letter_headers
 from schemas.interaction import Micros
 from schemas.records import DeadLetter
@@ -13,8 +12,8 @@ from streams.agents.lanes import Batch, insist
 from streams.kafka.delivery import deliver_with_headers
 
 
-def refused(record: ConsumerRecord, rejected: Rejected, now: Micros) -> DeadLetter:
-    """The dead letter of a record of a source topic."""
+def dead_letter_of(record: ConsumerRecord, stage: str, error: str, message: str, now: Micros) -> DeadLetter:
+    """The dead letter of a record; `stage`, `error` and `message` are those of `DeadLetter`."""
     return DeadLetter(
         topic=record.topic,
         partition=record.partition,
@@ -22,9 +21,9 @@ def refused(record: ConsumerRecord, rejected: Rejected, now: Micros) -> DeadLett
         key=record.key,
         value=record.value,
         headers=tuple(record.headers),
-        stage=rejected.stage,
-        error=rejected.error,
-        message=rejected.message,
+        stage=stage,
+        error=error,
+        message=message,
         occurred_at=now,
     )
 

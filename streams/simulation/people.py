@@ -13,7 +13,6 @@ from random import Random
 from typing import Final, Literal
 
 from schemas.interaction import DAY, Micros
-from schemas.vocabulary import Channel
 from streams.simulation.names import FAMILY, GIVEN, LANGUAGES, OFFICES, Language, family_after, latin
 
 Habit = Literal["caller", "writer", "visitor", "clicker"]
@@ -136,19 +135,6 @@ def waking_start(day: Micros, rng: Random) -> Micros:
     """An instant of that UTC day when people deal with companies: mostly 7 to 19, two humps."""
     hour = 7.0 + 12.0 * (0.5 * rng.random() + 0.5 * rng.random() ** 1.3)
     return day - day % DAY + int(hour * 3_600_000) * 1_000
-
-
-def preferred_channel(habit: Habit) -> Channel:
-    """Where a person of that habit turns to first."""
-    match habit:
-        case "caller":
-            return "phone"
-        case "writer":
-            return "email"
-        case "visitor":
-            return "visit"
-        case "clicker":
-            return "online"
 
 
 def _number(index: int, realm: str, generation: int) -> str:

@@ -22,8 +22,6 @@ from streams.agents.untold import Telling
 from streams.core.watermarks import PartitionClock
 from streams.kafka.delivery import Item
 
-PLACES = ("intent", "rows", "states", "telling")
-
 _perform, _persist = Journeys._perform, Persister.persist
 _write_changelog, _tell = Journeys._write_changelog, Journeys._tell
 _departing: set[TP] = set()

@@ -1,7 +1,6 @@
 """A worker is killed while customers are forgotten: whoever follows forgets the rest, and nobody comes back."""
 
 import hashlib
-import sys
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,12 +12,11 @@ from kafka.consumer.fetcher import ConsumerRecord
 from schemas.erasures import encode_erasure, erasure_key, erasure_parts
 from schemas.topics import ERASURES
 from sinks.clickhouse.pseudonyms import CLEAR
-from sinks.embedded.processes import Child, ready_line
 from streams.kafka.admin import PROTOCOL
-from tests.faults.dying_worker import PLACES
+from tests.faults.broken_worker import PLACES_AND_BROKERS, broken_worker
 from tests.faults.test_merge_killed import address, mail
 from tests.integration.naive_oracle import Oracle
-from tests.integration.pipeline_fixtures import PARTITIONS, Road, open_road, wait_until
+from tests.integration.pipeline_fixtures import PARTITIONS, Road, needs_real_kafka, open_road, wait_until
 
 CUSTOMERS = 24
 FORGOTTEN = range(0, CUSTOMERS, 2)
@@ -71,23 +69,18 @@ def assert_forgotten(road: Road) -> None:
         assert {customer for (customer,) in road.rows(f"SELECT customer FROM {view}{state}")} == customers
 
 
-@pytest.mark.parametrize("place", PLACES)
-def test_a_worker_killed_while_customers_are_forgotten_on_the_mock_broker(place: str, tmp_path: Path) -> None:
-    with open_road(tmp_path / "home", "mock", workers=1) as road:
+@pytest.mark.parametrize(("place", "broker"), PLACES_AND_BROKERS)
+def test_a_worker_killed_while_customers_are_forgotten(place: str, broker: str, tmp_path: Path) -> None:
+    if broker == "kafka":
+        needs_real_kafka()
+    with open_road(tmp_path / "home", broker, workers=1) as road:
         road.publish(MAILS)
         road.wait_until_balanced(30)
         wait_until(lambda: len(findings(road)) == len(MAILS), 30, lambda: findings(road))
         (honest,) = road.workers
         assert honest.stop() == 0
         id_ = publish_erasure(road)
-        dying = Child(
-            "dying worker",
-            [sys.executable, "-m", "tests.faults.dying_worker", place],
-            tmp_path / "dying.log",
-            ready=ready_line,
-            ready_timeout=60,
-            environment={"TOUCHLINE_KAFKA__BOOTSTRAP": road.running.servers.bootstrap},
-        )
+        dying = broken_worker("tests.faults.dying_worker", place, road=road, log=tmp_path / "dying.log")
         dying.start()
         try:
             wait_until(lambda: not dying.running, 30, dying.account)

@@ -3,16 +3,14 @@
 import json
 import os
 import signal
-import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
 
 import pytest
 
-from sinks.embedded.processes import Child, ready_line
 from streams.simulation.mess import SimulatedEvent
-from tests.faults.dying_worker import PLACES
+from tests.faults.broken_worker import PLACES_AND_BROKERS, broken_worker
 from tests.faults.test_worker_killed import publishing, wait_until_ready_again, wait_until_received
 from tests.integration.naive_oracle import Oracle
 from tests.integration.pipeline_fixtures import Road, needs_real_kafka, open_road, simulated, wait_until
@@ -66,26 +64,21 @@ def wait_until_everybody_was_found_out(road: Road, findings: int) -> None:
     wait_until(lambda: road.rows(count) == [(findings,)], 30, lambda: road.rows(count))
 
 
-@pytest.mark.parametrize("place", PLACES)
-def test_a_worker_killed_in_the_middle_of_a_merge_on_the_mock_broker(place: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("place", "broker"), PLACES_AND_BROKERS)
+def test_a_worker_killed_in_the_middle_of_a_merge(place: str, broker: str, tmp_path: Path) -> None:
+    if broker == "kafka":
+        needs_real_kafka()
     by_address = [mail(n, nth, email=address(n)) for nth in (0, 1) for n in range(CUSTOMERS)]
     by_both = [mail(n, 2, crm_id=f"C{n}", email=address(n)) for n in range(CUSTOMERS)]
     oracle = Oracle([*by_address, *by_both])
     assert oracle.customers() == {f"crm:C{n}" for n in range(CUSTOMERS)}
-    with open_road(tmp_path / "home", "mock", workers=1) as road:
+    with open_road(tmp_path / "home", broker, workers=1) as road:
         road.publish(by_address)
         road.wait_until_balanced(30)
         wait_until_everybody_was_found_out(road, 2 * CUSTOMERS)
         (honest,) = road.workers
         assert honest.stop() == 0
-        dying = Child(
-            "dying worker",
-            [sys.executable, "-m", "tests.faults.dying_worker", place],
-            tmp_path / "dying.log",
-            ready=ready_line,
-            ready_timeout=60,
-            environment={"TOUCHLINE_KAFKA__BOOTSTRAP": road.running.servers.bootstrap},
-        )
+        dying = broken_worker("tests.faults.dying_worker", place, road=road, log=tmp_path / "dying.log")
         dying.start()
         try:
             road.publish(by_both)

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from schemas.topics import RAW
-from sinks.embedded.processes import Child, ready_line
+from sinks.embedded.processes import Child
 from tests.clickhouse_server import EmbeddedClickHouse
+from tests.faults.broken_worker import broken_worker
 from tests.integration.naive_oracle import Oracle
 from tests.integration.pipeline_fixtures import Road, needs_real_kafka, open_road, simulated, wait_until
 
@@ -103,14 +103,7 @@ def test_a_worker_that_acknowledges_before_the_write_is_found_out(
     with open_road(tmp_path / "home", "mock", workers=1, environ=environment(clickhouse)) as road:
         (honest,) = road.workers
         assert honest.stop() == 0
-        eager = Child(
-            "eager worker",
-            [sys.executable, "-m", "tests.faults.eager_worker"],
-            tmp_path / "eager.log",
-            ready=ready_line,
-            ready_timeout=60,
-            environment={"TOUCHLINE_KAFKA__BOOTSTRAP": road.running.servers.bootstrap},
-        )
+        eager = broken_worker("tests.faults.eager_worker", road=road, log=tmp_path / "eager.log")
         eager.start()
         try:
             clickhouse.kill()

@@ -101,6 +101,8 @@ def consume(bootstrap, topic, count, group=None, **options):
         # The mock lets a group stand still for about this long after a member has left.
         session_timeout_ms=1500,
         heartbeat_interval_ms=500,
+        # kafka-python 3.0.12 may connect and ask for no topic while it subscribes; it asks again at this age.
+        metadata_max_age_ms=1000,
         **options,
     )
     with contextlib.closing(consumer):

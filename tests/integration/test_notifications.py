@@ -28,6 +28,7 @@ from sinks.notifications.signature import secret_bytes, verify
 from sinks.notifications.webhook import Webhook
 from streams.agents.lanes import Batch, Fenced
 from streams.agents.notify import Destination, Notify
+from streams.agents.refusals import Refusals
 from streams.core.alerting.book import FLOOD_PREFIX, decode_book
 from streams.core.alerting.policy import AlertPolicy, Route, Traits
 from tests.alert_builders import (
@@ -136,7 +137,7 @@ class Worker:
             topic=TOPIC,
             changelog="touchline.alert-books",
             changelog_written=lambda *_: None,
-            dead_letters_topic="touchline.dead-letters",
+            refusals=Refusals(lambda: self.broker, "touchline.dead-letters", 8),  # type: ignore[arg-type,return-value]
             erasures=self.known,
             clock=lambda: self.now,
             first_pause=0.02,

@@ -24,6 +24,7 @@ from schemas.links import Name
 from schemas.records import IdentityChange, IdentityRow, SinkBatch
 from schemas.rule_sets import RULES_KEY
 from streams.agents.journeys import Journeys
+from streams.agents.refusals import Refusals
 from streams.agents.sink import Persister
 from streams.core.advance import Advance
 from streams.core.detection.customer import Detection
@@ -200,7 +201,7 @@ class AgentWorld(World):
             epochs=Epochs(),
             changelog=lambda: CHANGELOG,
             changelog_written=lambda _partition, _offset: None,
-            dead_letters_topic="dead",
+            refusals=Refusals(lambda: broker, "dead", len(self.partitions)),
             alerts_topic="alerts",
             sources=(),
             detection=lambda _rules: self._rules(),

@@ -10,7 +10,6 @@ from random import Random
 import msgspec
 
 from schemas.corrections import Correction, correction_of
-from schemas.identifiers import Identifiers
 from schemas.interaction import Interaction, routing_key
 from schemas.links import Name, Record
 from schemas.records import Journey
@@ -167,7 +166,7 @@ class World:
             try:
                 for one in batch:
                     self.links += worker.index.learn(
-                        _identifiers(one), one.unnormalised, one.occurred_at, one.source, one.id
+                        one.identifiers, one.unnormalised, one.occurred_at, one.source, one.id
                     )
                     if (correction := correction_of(one)) is not None:
                         self.corrections.append(correction)
@@ -321,7 +320,3 @@ def known_from_the_start(
         else:
             tables.write(customer, advance_customer(customer, None, theirs, NOW, journeys), 0, 0)
     return tables
-
-
-def _identifiers(one: Interaction) -> Identifiers:
-    return Identifiers(one.crm_id, one.contract, one.loyalty, one.phone, one.email, one.device)

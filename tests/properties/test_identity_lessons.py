@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from schemas.interaction import DAY, Interaction
 from streams.core.identification.index import IdentityIndex
 from streams.core.identification.lessons import Lessons
-from streams.core.identification.moves import customer_of, identifiers_of
+from streams.core.identification.moves import customer_of
 from streams.core.identification.policy import IdentityPolicy
 
 POLICIES = st.sampled_from((IdentityPolicy(), IdentityPolicy(hub=2)))
@@ -49,18 +49,16 @@ def test_all_at_once_and_one_by_one_are_the_same_links(
 ) -> None:
     lessons = Lessons(policy)
     for one in events:
-        assert lessons.add(one) == identifiers_of(one)
+        assert lessons.add(one) == one.identifiers
     at_once = IdentityIndex(policy, lessons.records())
 
     in_turn = IdentityIndex(policy)
     shuffled = rng.sample(events, len(events))
     for one in shuffled:
-        in_turn.apply(
-            in_turn.learn(identifiers_of(one), one.unnormalised, one.occurred_at, one.source, one.id)
-        )
+        in_turn.apply(in_turn.learn(one.identifiers, one.unnormalised, one.occurred_at, one.source, one.id))
 
     for one in events:
         assert customer_of(one, at_once.customer_of) == customer_of(one, in_turn.customer_of)
-        assert not at_once.learn(
-            identifiers_of(one), one.unnormalised, one.occurred_at, one.source, one.id
-        ), "nothing is left to learn"
+        assert not at_once.learn(one.identifiers, one.unnormalised, one.occurred_at, one.source, one.id), (
+            "nothing is left to learn"
+        )

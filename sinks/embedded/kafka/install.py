@@ -65,6 +65,8 @@ def _exercise(bootstrap: str) -> None:
     consumer = KafkaConsumer(
         "warm-up", bootstrap_servers=bootstrap, group_id="warm-up", auto_offset_reset="earliest",
         enable_auto_commit=False, consumer_timeout_ms=10_000,
+        # kafka-python 3.0.12 may connect and ask for no topic while it subscribes; it asks again at this age.
+        metadata_max_age_ms=1_000,
     )  # fmt: skip
     next(consumer)
     consumer.commit()

@@ -6,7 +6,6 @@ from schemas.identifiers import Identifiers
 from schemas.interaction import DAY, Interaction
 from schemas.links import Link, Name, merged_links, names_of
 from streams.core.identification.index import IdentityIndex
-from streams.core.identification.moves import identifiers_of
 from streams.core.identification.policy import IdentityPolicy
 
 
@@ -20,7 +19,7 @@ class Lessons:
 
     def add(self, interaction: Interaction) -> Identifiers:
         """Take in what an interaction teaches; returns its identifiers."""
-        identifiers = identifiers_of(interaction)
+        identifiers = interaction.identifiers
         absent = identifiers.count(None)
         if absent >= 5:
             return identifiers

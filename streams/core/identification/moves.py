@@ -1,7 +1,6 @@
 """What has to leave a timeline, and where it goes: the plan of merge, unmerge and correction."""
 
 from collections.abc import Callable, Iterable
-from operator import attrgetter
 
 import msgspec
 
@@ -14,17 +13,9 @@ CustomerOf = Callable[[Identifiers, tuple[str, ...]], Name | None]
 """`IdentityIndex.customer_of`."""
 
 
-_in_order = attrgetter(*Identifiers._fields)
-
-
-def identifiers_of(interaction: Interaction) -> Identifiers:
-    """The identifiers that an interaction carries."""
-    return Identifiers._make(_in_order(interaction))
-
-
 def customer_of(interaction: Interaction, canonical: CustomerOf) -> Name | None:
     """Whose an interaction is, by the identifiers that it carries; None is anonymous."""
-    return canonical(identifiers_of(interaction), interaction.unnormalised)
+    return canonical(interaction.identifiers, interaction.unnormalised)
 
 
 def moves(

@@ -22,6 +22,7 @@ from streams.agents import journeys as module
 from streams.agents.clocks import CLOCK_KEY
 from streams.agents.journeys import Journeys
 from streams.agents.lanes import Fenced, Unavailable
+from streams.agents.refusals import Refusals
 from streams.agents.sink import Persister
 from streams.core.batch import advance_batch
 from streams.core.detection.customer import Detection
@@ -62,7 +63,7 @@ class Bench:
             epochs=Epochs(),
             changelog=lambda: "changelog",
             changelog_written=lambda partition, offset: self.written.append((partition, offset)),
-            dead_letters_topic="dead",
+            refusals=Refusals(lambda: producer, "dead", partitions),
             alerts_topic="alerts",
             detection=lambda rules: Detection(compile_record(rules, 30 * DAY)),
             fading=DEFAULT_LIGHT.fading,
@@ -259,13 +260,15 @@ async def test_an_error_that_no_record_is_to_blame_for_goes_up_and_blames_none(
 
 async def test_foreign_bytes_on_the_topic_are_a_dead_letter_and_their_neighbours_pass() -> None:
     bench = Bench()
-    before, after = records(ANN), records(BOB, first=3)
-    await bench.handle(*before, Record(1, b'{"id": 1}', b"k"), Record(2, None, b"crm:ann"), *after)
+    before, after = records(ANN), records(BOB, first=4)
+    foreign = Record(1, b'{"id": 1}', b"k"), Record(2, None, b"crm:ann"), Record(3, b"no mark", CONTROL_KEY)
+    await bench.handle(*before, *foreign, *after)
     refused, good = bench.sink.written
     assert [(one.offset, one.value, one.key, one.error) for one in refused.dead_letters] == [
         (1, b'{"id": 1}', b"k", "foreign"),
         (2, None, b"crm:ann", "foreign"),
+        (3, b"no mark", CONTROL_KEY, "foreign"),
     ]
-    assert [where.offset for where in refused.received] == [1, 2]
+    assert [where.offset for where in refused.received] == [1, 2, 3]
     assert {placed.interaction.customer for placed in good.interactions} == {"crm:ann", "crm:bob"}
     assert len(bench.app.acks) == 1

@@ -5,14 +5,21 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PEERS := $(VENV)/peers/.installed
+COMPILED := schemas/compiled.json
 DEMO_SECONDS ?= 60
 PYTEST := $(BIN)/python -m pytest
+# Files of tests run side by side, as many as there are cores, at most four: each process has servers of its own.
+SIDE_BY_SIDE := -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+HOT := tests/golden tests/properties $(addprefix tests/unit/,agents core detection identification schemas sinks)
+
+# Tests start processes by the hundred, and each would compile our sources anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup compile demo check format test integration bench documents constraints clean
+.PHONY: help setup toolchain compile demo check format test test-compiled integration bench documents constraints clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(STAMP) ## Make .venv and install everything in it (quick when nothing changed)
 
@@ -22,10 +29,17 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $(STAMP)
 
-compile: setup ## Compile the hot path (an option: it needs a C compiler, and again after each change; docs/adr/0006)
+toolchain: setup ## Say what `make compile` lacks here, and fail; or say nothing
+	@$(BIN)/python setup.py --quiet toolchain
+
+compile: $(COMPILED) ## Compile the hot path (an option: needs a C compiler; again after a change; docs/adr/0006)
+
+# What the digest of `schemas.ahead` is of, and what says how.
+$(COMPILED): $(STAMP) setup.py pyproject.toml $(shell find schemas sinks/clickhouse streams/core -name '*.py')
 	@echo "Compiling the hot path: one to two minutes"
 	@mkdir -p build
-	@TOUCHLINE_COMPILE=1 $(BIN)/python setup.py --quiet build_ext --inplace >build/compile.log 2>&1 || { tail -20 build/compile.log; exit 1; }
+	@TOUCHLINE_COMPILE=1 $(BIN)/python setup.py --quiet build_ext --inplace >build/compile.log 2>&1 \
+		|| { tail -20 build/compile.log; exit 1; }
 
 demo: setup ## Start everything, publish a simulation, show a journey; ends after DEMO_SECONDS (60)
 	$(BIN)/touchline demo --seconds $(DEMO_SECONDS)
@@ -45,12 +59,18 @@ format: setup ## Put files into the form that `make check` wants
 	$(BIN)/ruff check --fix .
 
 test: setup ## All tests that need no Java: unit, laws, golden, contracts, integration on the mock broker, faults
-	$(PYTEST) -m "not java"
+	$(PYTEST) $(SIDE_BY_SIDE) -m "not java"
+
+test-compiled: compile ## What tells compiled from plain Python: units, laws and stories of the hot path, compiled
+	@$(BIN)/python -c 'import schemas, sys; sys.exit(schemas.MODE != "compiled" and "not compiled: " + schemas.MODE)'
+	$(PYTEST) $(SIDE_BY_SIDE) $(HOT)
 
 integration: setup ## The tests on the real Apache Kafka (Java 17+ and Maven)
 	$(PYTEST) -m java
 
-bench: setup $(PEERS) ## Measure the road and its peers (some minutes); writes docs/benchmarks.md
+bench: setup $(PEERS) ## Measure the road, compiled if it can be, and its peers (some minutes); writes docs/benchmarks.md
+	@if $(MAKE) --no-print-directory toolchain; then $(MAKE) --no-print-directory compile; \
+		else echo "Measuring plain Python"; fi
 	$(BIN)/touchline bench --write
 
 # Peers pin other versions of our libraries, so they live in an environment of their own.

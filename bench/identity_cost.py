@@ -26,7 +26,7 @@ from schemas.codec import Rejected
 from schemas.identifiers import Identifiers
 from schemas.interaction import DAY
 from schemas.links import Link, decode_record, encode_record
-from schemas.topics import INTERACTIONS, RAW
+from schemas.topics import RAW
 from streams.agents.identify import Identify
 from streams.app import build_decoder
 from streams.core.identification.index import IdentityIndex
@@ -108,14 +108,13 @@ def identify_road(index: IdentityIndex, told: Sequence[Record]) -> float:
     settings = Settings()
     agent = Identify(
         decode=build_decoder(settings, index.customer_of).decode,
-        producer=unused,
         persister=unused,
         epochs=unused,
         marks=unused,
         knowledge=knowledge,
         announcer=unused,
         refusals=unused,
-        interactions_topic=INTERACTIONS.full_name(),
+        interactions=unused,
         partitions=settings.kafka.partitions,
     )
     size = settings.worker.batch_records

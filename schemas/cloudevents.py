@@ -15,6 +15,7 @@ import base64
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal
 
+import msgspec
 from pydantic_core import from_json
 
 from schemas.timestamps import TimestampError, parse_timestamp
@@ -25,9 +26,14 @@ SPECVERSION: Final = "1.0"
 STRUCTURED: Final = "application/cloudevents"
 _PREFIX: Final = "ce_"
 _SAYS_NOTHING: Final = ("", "application/octet-stream", "text/plain", "text/json")
-_PLAIN_JSON: Final = frozenset((b"application/json", b"application/json; charset=utf-8"))
-_USUAL: Final = ("content-type", b"application/json")
+_JSON: Final = ("application/json", "application/json; charset=utf-8")
+_PLAIN_JSON: Final = frozenset(media.encode() for media in _JSON)
+_SAME: Final = (("id", "id"), ("source", "source"), ("occurred_at", "time"))
+"""Fields, and the attributes that say the same."""
+USUAL_HEADERS: Final = (("content-type", b"application/json"),)
+"""The headers of most records."""
 _BOM: Final = b"\xef\xbb\xbf"
+_encode: Final = msgspec.json.Encoder().encode
 
 
 class Unreadable(Exception):
@@ -66,8 +72,6 @@ def is_bare(headers: Sequence[tuple[str, bytes]]) -> bool:
     """Whether the headers say no more than that the value is JSON: then there is no envelope around it but
     one of the value's own (structured mode). Cheap; False is no verdict.
     """
-    if len(headers) == 1 and headers[0] == _USUAL:
-        return True
     for name, raw in headers:
         if name == "content-type":
             if raw not in _PLAIN_JSON:
@@ -75,6 +79,20 @@ def is_bare(headers: Sequence[tuple[str, bytes]]) -> bool:
         elif name[:3].lower() == _PREFIX or name.lower() == "content-type":
             return False
     return True
+
+
+def joined(value: bytes, headers: Sequence[tuple[str, bytes]]) -> tuple[bytes, dict[str, str]] | None:
+    """A record in binary mode as one JSON object, the attributes in front of what the event says itself, so that of two
+    the event's own is the last and counts; and what the attributes say, which the event must not contradict.
+
+    For the fast road, where nothing needs a second look; None is no verdict. Raises `Unreadable` as `unwrap` does.
+    """
+    content_type, attributes = _envelope(headers)
+    usual = not content_type or content_type in _JSON
+    if not usual or attributes.get("specversion") != SPECVERSION or value[:1] != b"{":
+        return None
+    said = {field: attributes[name] for field, name in _SAME if name in attributes}
+    return _encode({**said, **_by_type(attributes)})[:-1] + b"," + value[1:], said
 
 
 def _envelope(headers: Sequence[tuple[str, bytes]]) -> tuple[str, dict[str, str]]:
@@ -113,7 +131,7 @@ def _structured(envelope: Document) -> Document:
 
 def _merged(event: Document, attributes: Mapping[str, Any], prefix: str) -> Document:
     merged = dict(event)
-    for field, attribute in (("id", "id"), ("source", "source"), ("occurred_at", "time")):
+    for field, attribute in _SAME:
         outer = attributes.get(attribute)
         if outer is None:
             continue
@@ -125,12 +143,16 @@ def _merged(event: Document, attributes: Mapping[str, Any], prefix: str) -> Docu
                 "contradiction",
                 f"{field}: differs from the CloudEvents attribute {prefix}{attribute}",
             )
-    segments = str(attributes.get("type", "")).split(".")
-    if len(segments) >= 2:
-        for field, segment in (("channel", segments[-2]), ("type", segments[-1])):
-            if merged.get(field) is None:
-                merged[field] = segment
+    for field, segment in _by_type(attributes).items():
+        if merged.get(field) is None:
+            merged[field] = segment
     return merged
+
+
+def _by_type(attributes: Mapping[str, Any]) -> dict[str, str]:
+    """Channel and type, as the CloudEvents type names them."""
+    segments = str(attributes.get("type", "")).split(".")
+    return {"channel": segments[-2], "type": segments[-1]} if len(segments) >= 2 else {}
 
 
 def _agree(field: str, inner: Any, outer: Any) -> bool:

@@ -16,22 +16,19 @@ from typing import Any, Final, Literal, NamedTuple
 
 from pydantic import ValidationError
 
-from schemas.cloudevents import Unreadable, is_bare, unwrap
-from schemas.event import EVENT, Event
+from schemas.cloudevents import USUAL_HEADERS, Unreadable, is_bare, joined, unwrap
+from schemas.event import EVENT
 from schemas.identifiers import Identifiers, Normaliser
 from schemas.interaction import Interaction, Micros
 from schemas.problems import explain
 from schemas.timestamps import format_timestamp, parse_date, parse_timestamp
-from schemas.wire import decode_document, decode_fast, reader_of
+from schemas.wire import Reader, decode_document, decode_fast, values_of_model, values_of_struct
 
 CustomerOf = Callable[[Identifiers, tuple[str, ...]], str | None]
 """Names the canonical customer of normalised identifiers; the second says which kinds were kept as they came."""
 
 MAX_BYTES: Final = 1024 * 1024
 """The longest value that is read."""
-
-_COMMON: Final = len(Event.model_fields) + 1
-"""Values that events of every channel have: those of `Event`, and `type`."""
 
 
 class Rejected(NamedTuple):
@@ -67,6 +64,13 @@ class Decoder:
     ) -> Interaction | Rejected:
         """The interaction, or why there is none. Never raises, whatever the bytes; `now` is the clock."""
         try:
+            if value and len(value) <= MAX_BYTES and (headers == USUAL_HEADERS or is_bare(headers)):
+                try:
+                    return self._interaction(
+                        decode_fast(value), values_of_struct, (topic, partition, offset, received_at), now
+                    )
+                except (ValueError, RecursionError):
+                    pass  # No verdict yet: perhaps it is in an envelope; if not, the models decide, and say why.
             return self._decode(value, headers, topic, partition, offset, received_at, now)
         except Exception as error:
             # A bug, told as such; one record must not keep its neighbours from being read, again and again.
@@ -82,32 +86,36 @@ class Decoder:
         received_at: Micros | None,
         now: Micros,
     ) -> Interaction | Rejected:
-        if value and len(value) <= MAX_BYTES and is_bare(headers):
-            try:
-                return self._interaction(decode_fast(value), topic, partition, offset, received_at, now)
-            except (ValueError, RecursionError):
-                pass  # No verdict yet: perhaps it is in an envelope; if not, the models decide, and say why.
+        """The road of what is in an envelope, and of what the fast road left to the models."""
+        origin = topic, partition, offset, received_at
+        try:
+            event = _joined_event(value, headers) if value and len(value) <= MAX_BYTES else None
+            if event is not None:
+                return self._interaction(event, values_of_struct, origin, now)
+        except Unreadable as problem:
+            return Rejected(problem.stage, problem.error, str(problem))
+        except (ValueError, RecursionError):
+            pass
         try:
             document = _document(value, headers)
         except Unreadable as problem:
             return Rejected(problem.stage, problem.error, str(problem))
         try:
-            return self._interaction(decode_document(document), topic, partition, offset, received_at, now)
+            return self._interaction(decode_document(document), values_of_struct, origin, now)
         except ValueError:
             pass
         try:
             event = EVENT.validate_python(document)
         except ValidationError as wrong:  # A name of its own: compiled code gives each name one type.
             return Rejected("validate", "invalid", explain(wrong))
-        return self._interaction(event, topic, partition, offset, received_at, now)
+        return self._interaction(event, values_of_model, origin, now)
 
     def _interaction(
-        self, event: Any, topic: str, partition: int, offset: int, received_at: Micros | None, now: Micros
+        self, event: Any, read: Reader, origin: tuple[str, int, int, Micros | None], now: Micros
     ) -> Interaction | Rejected:
         """Flatten an event: a model, or a struct of the fast road, whose times and money may prove wrong
-        (ValueError)."""
-        read = reader_of(event)
-        values = read(event)
+        (ValueError).
+        """
         (
             id_,
             source,
@@ -128,13 +136,13 @@ class Decoder:
             text,
             attributes,
             kind,
-        ) = values[:_COMMON]
+            *own,
+        ) = read(event)
         if type(occurred_at) is str:
             occurred_at = parse_timestamp(occurred_at)
         if occurred_at > now + self._future:
             return _too_far_ahead(occurred_at, now)
         identifiers, unnormalised = self._normalise(read(customer))
-        crm_id, contract, loyalty, phone, email, device = identifiers
 
         reason = case_id = order_id = product = stage = None
         if subject is not None:
@@ -158,7 +166,6 @@ class Decoder:
         direction = wait = talk = hold = wrap_up = ivr_path = thread_id = in_reply_to = None
         office_id = ticket = service = session_id = action = target = success = duration = None
         channel = event.channel
-        own = values[_COMMON:]
         if channel == "online":
             session_id, target, success, duration, action = own
         elif channel == "phone":
@@ -168,6 +175,8 @@ class Decoder:
         else:
             office_id, ticket, wait, service = own
 
+        topic, partition, offset, received_at = origin
+        crm_id, contract, loyalty, phone, email, device = identifiers
         return Interaction(
             source,
             id_,
@@ -231,6 +240,19 @@ class Decoder:
             offset,
             received_at,
         )
+
+
+def _joined_event(value: bytes, headers: Sequence[tuple[str, bytes]]) -> Any:
+    """The event of a record in binary mode, if its attributes and its own words agree to the letter. Else the models
+    decide: None, or ValueError."""
+    whole = joined(value, headers)
+    if whole is None:
+        return None
+    event = decode_fast(whole[0])
+    for field, said in whole[1].items():
+        if getattr(event, field) != said:
+            return None
+    return event
 
 
 def _document(value: bytes | None, headers: Sequence[tuple[str, bytes]]) -> dict[str, Any]:

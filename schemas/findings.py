@@ -10,7 +10,8 @@ from typing import Final, Literal, NamedTuple, get_args
 import msgspec
 
 from schemas.interaction import Interaction, Micros
-from schemas.vocabulary import Channel
+from schemas.links import PREFIXES, WEAK_FROM, Name, name_of
+from schemas.vocabulary import WEAK_KINDS, Channel
 
 Severity = Literal["minor", "major", "severe"]
 SEVERITIES: Final[tuple[Severity, ...]] = get_args(Severity)
@@ -118,6 +119,8 @@ class Contribution(msgspec.Struct, frozen=True, array_like=True, gc=False):
     sentence: str
     weight: float = 0.0
     """Points that it added at `raised_at`; halved every half-life they are `points` / 1000."""
+    names: tuple[str, ...] = ()
+    """Weak identifiers that the sentence may repeat (`weak_names`)."""
 
 
 class ChannelLight(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -156,6 +159,25 @@ def erased(finding: Finding) -> Finding:
         action="",
         subjects=(),
     )
+
+
+_WEAK_PREFIXES: Final = PREFIXES[WEAK_FROM:]
+_PERSONAL: Final = frozenset({"customer", *WEAK_KINDS})
+
+
+def weak_names(finding: Finding) -> tuple[Name, ...]:
+    """The weak identifiers that a finding repeats, its sentence too: its customer, what it is about, and the values of
+    its evidence. None of them twice.
+    """
+    names = [name for name in (finding.customer, *finding.subjects) if name.startswith(_WEAK_PREFIXES)]
+    for item in finding.evidence:
+        values = item.values
+        if not _PERSONAL.isdisjoint(values):
+            customer = values.get("customer", "")
+            if customer.startswith(_WEAK_PREFIXES):
+                names.append(customer)
+            names.extend([name_of(kind, values[kind]) for kind in WEAK_KINDS if kind in values])
+    return tuple(dict.fromkeys(names)) if names else ()
 
 
 def evidence_of(interaction: Interaction, values: dict[str, str]) -> Evidence:

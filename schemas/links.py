@@ -6,13 +6,12 @@ upstream system or an operator says that identifiers belong together, or do not.
 and compaction by `record_key` keeps one of each.
 """
 
-from typing import Final, Literal
+from typing import Final, Literal, Protocol
 
 import msgspec
 
-from schemas.identifiers import Identifiers
 from schemas.interaction import Micros
-from schemas.vocabulary import CUSTOMER_PREFIX, IDENTIFIER_KINDS, IdentifierKind
+from schemas.vocabulary import CUSTOMER_PREFIX, IDENTIFIER_KINDS, WEAK_KINDS, IdentifierKind
 
 Name = str
 """An identifier written as a customer is: its kind's prefix, a colon, its value (`phone:+359888123456`)."""
@@ -26,11 +25,12 @@ _OPERATOR: Final = "operator"
 _FACT: Final = "fact:"
 PREFIXES: Final = tuple(f"{CUSTOMER_PREFIX[kind]}:" for kind in IDENTIFIER_KINDS)
 """What names of each kind begin with, the strongest kind first."""
+_CRM_ID, _CONTRACT, _LOYALTY, _PHONE, _EMAIL, _DEVICE = PREFIXES
 
 _STRENGTHS: Final = {prefix[:2]: strength for strength, prefix in enumerate(PREFIXES)}
 assert len(_STRENGTHS) == len(PREFIXES), "two letters must tell the kinds apart"
 
-WEAK_FROM: Final = IDENTIFIER_KINDS.index("phone")
+WEAK_FROM: Final = IDENTIFIER_KINDS.index(WEAK_KINDS[0])
 """Identifiers of this strength or a greater number are weak: people share and change them."""
 
 _STRONG: Final = frozenset(prefix[:2] for prefix in PREFIXES[:WEAK_FROM])
@@ -84,9 +84,39 @@ def name_of(kind: IdentifierKind, value: str) -> Name:
     return f"{CUSTOMER_PREFIX[kind]}:{value}"
 
 
-def names_of(identifiers: Identifiers) -> list[Name]:
+class Identified(Protocol):
+    """What carries identifiers: `Identifiers` themselves, an interaction."""
+
+    @property
+    def crm_id(self) -> str | None: ...
+    @property
+    def contract(self) -> str | None: ...
+    @property
+    def loyalty(self) -> str | None: ...
+    @property
+    def phone(self) -> str | None: ...
+    @property
+    def email(self) -> str | None: ...
+    @property
+    def device(self) -> str | None: ...
+
+
+def names_of(known: Identified) -> list[Name]:
     """The names of the identifiers present, strongest first."""
-    return [prefix + value for prefix, value in zip(PREFIXES, identifiers) if value]  # noqa: B905 - hot
+    names: list[Name] = []
+    if crm_id := known.crm_id:
+        names.append(_CRM_ID + crm_id)
+    if contract := known.contract:
+        names.append(_CONTRACT + contract)
+    if loyalty := known.loyalty:
+        names.append(_LOYALTY + loyalty)
+    if phone := known.phone:
+        names.append(_PHONE + phone)
+    if email := known.email:
+        names.append(_EMAIL + email)
+    if device := known.device:
+        names.append(_DEVICE + device)
+    return names
 
 
 def strength_of(name: Name) -> int:

@@ -85,6 +85,13 @@ class Refused(NamedTuple):
 Outcome = Delivered | Passing | Refused
 
 
+def summary_key(finding_id: str, incident: int) -> str:
+    """The deduplication key of a flood's summary. Each partition guards for itself: `incident` is the one that the
+    summary was told of first, so that a partition that becomes calm ends no incident of another one.
+    """
+    return incident_key(f"{finding_id}:{incident}")
+
+
 def incident_key(finding_id: str) -> str:
     """The deduplication key of a finding: readable, at most `MAX_KEY` characters, different for different findings."""
     key = f"touchline:{finding_id}"

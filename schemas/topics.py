@@ -31,6 +31,8 @@ class Topic:
     retention: timedelta | None = timedelta(days=7)
     beyond_horizon: bool = False
     """Retention counts from the horizon: what a late interaction can still meet must be there."""
+    uncompacted: timedelta | None = None
+    """For so long after a record compaction removes nothing on its account; None: as soon as the broker likes."""
     sole_partition: bool = False
     """One partition, whatever the deployment: its records have one order."""
 
@@ -48,6 +50,8 @@ class Topic:
         if "delete" in self.cleanup and self.retention is not None:
             kept = self.retention + horizon if self.beyond_horizon else self.retention
             config["retention.ms"] = str(int(kept.total_seconds() * 1000))
+        if self.uncompacted is not None:
+            config["min.compaction.lag.ms"] = str(int(self.uncompacted.total_seconds() * 1000))
         return config
 
 
@@ -89,6 +93,7 @@ LINKS: Final = Topic(
     key="the pair of identifiers, or the fact",
     value="a link that was learnt, or what was told; nothing: forgotten",
     cleanup="compact",
+    uncompacted=timedelta(days=3),
     sole_partition=True,
 )
 CORRECTIONS: Final = Topic(

@@ -45,6 +45,9 @@ IdentifierKind = Literal["crm_id", "contract", "loyalty", "phone", "email", "dev
 IDENTIFIER_KINDS: Final[tuple[IdentifierKind, ...]] = get_args(IdentifierKind)
 """Strongest first: the customer of an interaction is named by the first kind that is present."""
 
+WEAK_KINDS: Final[tuple[IdentifierKind, ...]] = ("phone", "email", "device")
+"""Those that people share and change; the other ones are strong."""
+
 CUSTOMER_PREFIX: Final[dict[IdentifierKind, str]] = {
     "crm_id": "crm",
     "contract": "contract",

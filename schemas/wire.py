@@ -37,17 +37,32 @@ _MAX_INT: Final = 2**63 - 1
 
 _ONLY_CONTROLS: Final = (NO_CONTROLS, NO_NUL)
 _CONTROL_ESCAPE: Final = re.compile(rb"\\(?:[bfnrt]|u00[017])|\x7f")
+"""Finds each control character that the strings of a JSON text hold, and sometimes more."""
+_CONTROL: Final = re.compile("[\x00-\x1f\x7f]")
+_CASE_UPDATE: Final = b'"case_update"'
 
 
 def decode_fast(value: bytes) -> Any:
     """The event as a struct with the attributes of its model; raise ValueError when the models must decide.
 
-    Raw control characters are not JSON, so only a value with escapes (or DEL) needs the patterns that look for them.
+    Raw control characters are not JSON, so only a value with escapes (or DEL) needs the patterns that look for them,
+    and it does not where all of them are in the text: most are the ends of its lines.
     """
-    careful = (b"\\" in value or b"\x7f" in value) and _CONTROL_ESCAPE.search(value) is not None
-    if b'"case_update"' in value:
-        return _decode_case_update[careful](value)
-    return _decode_event[careful](value)
+    try:
+        event = _decode_event(value)
+    except ValueError:
+        if _CASE_UPDATE not in value:
+            raise
+        event = _decode_case_update(value)
+    if (b"\\" in value or b"\x7f" in value) and _may_hold_controls(value, event.text):
+        return (_decode_careful_case_update if _CASE_UPDATE in value else _decode_careful_event)(value)
+    return event
+
+
+def _may_hold_controls(value: bytes, text: str | None) -> bool:
+    """Whether strings of an event may hold control characters, other than its text, which may."""
+    escapes = len(_CONTROL_ESCAPE.findall(value))
+    return escapes > 0 and (text is None or len(_CONTROL.findall(text)) != escapes)
 
 
 def decode_document(document: dict[str, Any]) -> Any:
@@ -89,14 +104,15 @@ def fields_of(model: type[BaseModel]) -> tuple[str, ...]:
     return tuple(order)
 
 
-def reader_of(event: Any) -> Callable[[Any], tuple[Any, ...]]:
-    """What gives the values of an event, and of the objects in it, in the order of `fields_of`: an event of the fast
-    road is structs all through, one that the models decided is models all through.
-    """
-    return _astuple if isinstance(event, msgspec.Struct) else _values_of_model
+Reader = Callable[[Any], tuple[Any, ...]]
+"""Gives the values of an event, and of the objects in it, in the order of `fields_of`."""
+
+values_of_struct: Final[Reader] = msgspec.structs.astuple
+"""The `Reader` of an event of the fast road: it is structs all through."""
 
 
-def _values_of_model(model: BaseModel) -> tuple[Any, ...]:
+def values_of_model(model: BaseModel) -> tuple[Any, ...]:
+    """The `Reader` of an event that the models decided: it is models all through."""
     return tuple(getattr(model, name) for name in fields_of(type(model)))
 
 
@@ -182,7 +198,8 @@ def _limits(metadata: list[Any], careful: bool) -> Iterator[tuple[str, Any]]:
                 raise TypeError(f"the fast road cannot express {item!r}; add it here")
 
 
-_astuple: Final[Callable[[Any], tuple[Any, ...]]] = msgspec.structs.astuple
 _encode: Final = msgspec.json.Encoder().encode
-_decode_event: Final = tuple(struct_decoder(EVENTS, careful).decode for careful in (False, True))
-_decode_case_update: Final = tuple(struct_decoder(CASE_UPDATES, careful).decode for careful in (False, True))
+_decode_event: Final = struct_decoder(EVENTS, careful=False).decode
+_decode_careful_event: Final = struct_decoder(EVENTS, careful=True).decode
+_decode_case_update: Final = struct_decoder(CASE_UPDATES, careful=False).decode
+_decode_careful_case_update: Final = struct_decoder(CASE_UPDATES, careful=True).decode

@@ -36,6 +36,7 @@ from streams.agents.knowledge import Knowledge, log_consumer
 from streams.agents.lanes import EXIT_BUG, Lanes, end_process
 from streams.agents.marks import OwnMarks, publish_marks, source_name
 from streams.agents.notify import Notify
+from streams.agents.owed import OWED_KEYS
 from streams.agents.refusals import Refusals
 from streams.agents.rules import RulesPublisher
 from streams.agents.sink import Epochs, Persister, Sink
@@ -48,6 +49,7 @@ from streams.core.identity import customer_of
 from streams.core.policy import JourneyPolicy
 from streams.destinations import alert_policy, build_destinations
 from streams.identity_policy import identity_policy
+from streams.kafka.delivery import SharedDelivery
 from streams.kafka.store import State, TimelineStore
 from streams.kafka.transport import Transport
 from streams.rule_files import load_rules
@@ -67,12 +69,13 @@ def micros(duration: timedelta) -> int:
     return duration // timedelta(microseconds=1)
 
 
-def journey_policy(settings: Settings) -> JourneyPolicy:
-    """The core's policy as the settings say."""
+def journey_policy(settings: Settings, id_key: bytes = b"") -> JourneyPolicy:
+    """The core's policy as the settings say; `id_key` is that of the database (`sinks.clickhouse.hash_key`)."""
     return JourneyPolicy(
         gap=micros(settings.journeys.gap),
         horizon=micros(settings.journeys.horizon),
         max_interactions=settings.journeys.max_interactions,
+        id_key=id_key,
     )
 
 
@@ -84,11 +87,12 @@ def light_policy(settings: Settings) -> LightPolicy:
     )
 
 
-def detection_of(settings: Settings) -> Detection:
+def detection_of(settings: Settings, id_key: bytes = b"") -> Detection:
     """The rules of the configured folder, compiled here: for runs without Kafka. Raises `RuleProblem`."""
     return Detection(
         load_rules(rules_folder(settings.rules.directory), micros(settings.journeys.horizon)),
         light_policy(settings),
+        id_key,
     )
 
 
@@ -156,12 +160,18 @@ def faust_app(settings: Settings, bootstrap: str, datadir: Path) -> faust.App:
 
 
 def build_app(
-    settings: Settings, bootstrap: str, sink: Sink, epochs: Epochs, knowledge: Knowledge, datadir: Path
+    settings: Settings,
+    bootstrap: str,
+    sink: Sink,
+    epochs: Epochs,
+    knowledge: Knowledge,
+    datadir: Path,
+    id_key: bytes = b"",
 ) -> faust.App:
     """The worker's app: agents `identify`, `facts`, `journeys` and `notify`, their tables, watermarks, the watchdog.
 
     Nothing connects before the app is started; `knowledge` must be started before it, since no record may be judged by
-    less than is known. `sink` and `knowledge` are closed when the app stops.
+    less than is known. `sink` and `knowledge` are closed when the app stops. `id_key` is that of the ids in the sink.
     """
     app = faust_app(settings, bootstrap, datadir)
     prefix, partitions = settings.kafka.prefix, settings.kafka.partitions
@@ -214,7 +224,7 @@ def build_app(
     light, horizon = light_policy(settings), micros(settings.journeys.horizon)
 
     def detection(rules: bytes) -> Detection:
-        return Detection(compile_record(rules, horizon), light)
+        return Detection(compile_record(rules, horizon), light, id_key)
 
     persister = Persister(sink)
     marks = OwnMarks(source_topics, settings.time.lateness)
@@ -227,14 +237,13 @@ def build_app(
     refusals = Refusals(producer, DEAD_LETTERS.full_name(prefix), partitions)
     identify = Identify(
         decode=build_decoder(settings, knowledge.index.customer_of).decode,
-        producer=producer,
         persister=persister,
         epochs=epochs,
         marks=marks,
         knowledge=knowledge,
         announcer=announcer,
         refusals=refusals,
-        interactions_topic=interactions_topic,
+        interactions=SharedDelivery(producer, interactions_topic),
         partitions=partitions,
     )
     facts = Facts(
@@ -247,7 +256,7 @@ def build_app(
         refusals=refusals,
     )
     journeys = Journeys(
-        policy=journey_policy(settings),
+        policy=journey_policy(settings, id_key),
         timelines=partial(state_of, timelines_table),
         producer=producer,
         persister=persister,
@@ -277,11 +286,12 @@ def build_app(
         changelog_written=partial(changelog_written, books_topic),
         refusals=refusals,
     )
+    size = settings.worker.batch_records
     lanes = {
-        "identify": Lanes(app, identify, max_records=settings.worker.batch_records),
-        "facts": Lanes(app, facts, max_records=settings.worker.batch_records),
-        "journeys": Lanes(app, journeys, max_records=settings.worker.batch_records),
-        "notify": Lanes(app, notify, max_records=settings.worker.batch_records),
+        "identify": Lanes(app, identify, max_records=size, at_once=len(OWED_KEYS)),
+        "facts": Lanes(app, facts, max_records=size),
+        "journeys": Lanes(app, journeys, max_records=size, at_once=len(OWED_KEYS)),
+        "notify": Lanes(app, notify, max_records=size),
     }
     _agent(app, "identify", topic(*raw_topics), lanes["identify"])
     _agent(app, "facts", topic(identity_topic), lanes["facts"])

@@ -47,12 +47,16 @@ class Raised(NamedTuple):
 
 
 def raised_in(
-    customer: str, interactions: Sequence[Interaction], period: Period, rules: RuleSet
+    customer: str,
+    interactions: Sequence[Interaction],
+    period: Period,
+    rules: RuleSet,
+    id_key: bytes = b"",
 ) -> list[Raised]:
     """The findings of one customer that would have been raised in the period, in that order.
 
     `interactions` are all of the customer's that occurred before `period.until`, sorted by position: what is older
-    than the period is what was known at its begin. Pure.
+    than the period is what was known at its begin. `id_key` is the key of the findings' ids. Pure.
     """
     marked = [(one, mark) for one in interactions if (mark := rules.mark(one))]
     union = 0
@@ -60,7 +64,7 @@ def raised_in(
         union |= mark
     if not any(union & case.needs == case.needs for case in rules.cases):
         return []
-    walk = _Walk(customer, rules)
+    walk = _Walk(customer, rules, id_key)
     position = 0
     while position < len(marked) and marked[position][0].occurred_at < period.since:
         walk.put(*marked[position])
@@ -103,9 +107,10 @@ def _tell(told: dict[str, Raised], changes: Sequence[FindingChange], at: Micros)
 class _Walk:
     """One customer's line as it grows. Interactions that take part in nothing are left out of it."""
 
-    def __init__(self, customer: str, rules: RuleSet) -> None:
+    def __init__(self, customer: str, rules: RuleSet, id_key: bytes) -> None:
         self.customer = customer
         self.rules = rules
+        self.id_key = id_key
         self.due: Micros | None = None
         """When time alone changes something next; later than the last evaluation."""
         self._line: list[Interaction] = []
@@ -135,6 +140,7 @@ class _Walk:
             complete_from=complete_from,
             traits=Traits(self._at, self._marks, self._keys),
             known=self._known,
+            id_key=self.id_key,
         )
         after = transition(
             self._known, detected, arrivals, now, rules, complete_from=complete_from, memory=rules.lookback

@@ -21,13 +21,17 @@ from pydantic import (
     model_validator,
 )
 
+from schemas.ahead import PURE
 from schemas.topics import DEFAULT_PARTITIONS, DEFAULT_PREFIX
 from streams.durations import Duration
 from streams.notification_settings import AlertSecrets, AlertSettings
 from streams.word_lists import WordList
 
 PREFIX = "TOUCHLINE_"
+CONFIG = "TOUCHLINE_CONFIG"
 CONFIG_FILE = "touchline.toml"
+NOT_SETTINGS = (CONFIG, PURE)
+"""What else may be in the environment: read before any setting is."""
 
 
 class SettingsError(Exception):
@@ -279,9 +283,9 @@ def load_settings(environ: dict[str, str] | None = None, file: Path | None = Non
     """
     environ = dict(os.environ) if environ is None else environ
     if file is None:
-        file = Path(environ.get("TOUCHLINE_CONFIG", CONFIG_FILE))
-        if "TOUCHLINE_CONFIG" in environ and not file.exists():
-            raise SettingsError(f"TOUCHLINE_CONFIG: no such file: {file}")
+        file = Path(environ.get(CONFIG, CONFIG_FILE))
+        if CONFIG in environ and not file.exists():
+            raise SettingsError(f"{CONFIG}: no such file: {file}")
     values: dict[str, Any] = {}
     if file.exists():
         try:
@@ -290,7 +294,7 @@ def load_settings(environ: dict[str, str] | None = None, file: Path | None = Non
             raise SettingsError(f"{file}: not valid TOML: {error}") from None
     origin: dict[tuple[str, ...], str] = {}
     for name, value in environ.items():
-        if not name.startswith(PREFIX) or name == "TOUCHLINE_CONFIG":
+        if not name.startswith(PREFIX) or name in NOT_SETTINGS:
             continue
         path = tuple(name[len(PREFIX) :].lower().split("__"))
         origin[path] = name

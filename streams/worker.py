@@ -103,12 +103,14 @@ def run_worker(
     """
     epochs = DatabaseEpochs(target, settings.kafka.prefix)
     pseudonyms = pseudonyms_of(settings)
-    hold_to_key(target, pseudonyms)
+    id_key = hold_to_key(target, pseudonyms)
     with (
         tempfile.TemporaryDirectory(prefix="touchline-worker-") as scratch,
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
     ):
-        return runner.run(_run(settings, bootstrap, target, epochs, pseudonyms, Path(scratch), on_ready))
+        return runner.run(
+            _run(settings, bootstrap, target, epochs, pseudonyms, id_key, Path(scratch), on_ready)
+        )
 
 
 async def _run(
@@ -117,6 +119,7 @@ async def _run(
     target: ClickHouseTarget,
     epochs: DatabaseEpochs,
     pseudonyms: Pseudonyms,
+    id_key: bytes,
     scratch: Path,
     on_ready: Callable[[], None],
 ) -> int:
@@ -125,7 +128,8 @@ async def _run(
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     knowledge = build_knowledge(settings, bootstrap, pseudonyms)
-    app = build_app(settings, bootstrap, ClickHouseSink(target, pseudonyms), epochs, knowledge, scratch)
+    sink = ClickHouseSink(target, pseudonyms)
+    app = build_app(settings, bootstrap, sink, epochs, knowledge, scratch, id_key)
     refresh = asyncio.create_task(epochs.keep_fresh())
     try:
         app.finalize()

@@ -60,7 +60,6 @@ def build(work: Task) -> faust.App:
         )
         batch.check()
         state.update(changes)
-        batch.acknowledge()
         if watch.saw(len(batch.records)):
             watch.stop()
 

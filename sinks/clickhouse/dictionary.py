@@ -188,9 +188,10 @@ GRANT SELECT ON touchline_private.* TO investigators;
 ```
 
 The REVOKEs are needed because dead letters keep the bytes of the record as they came, whatever is in them. Not hashed
-either are free texts that sources send (`text`, `attributes`, `promise_what`, ids of records); and `journey_id` and
-`finding_id` are hashes without a key, made of the customer's clear name and an interaction: whoever reads them can
-test a guess.
+either are free texts that sources send (`text`, `attributes`, `promise_what`, ids of records). `journey_id` and
+`finding_id` are made of the customer's name and an interaction, under a key that is derived from that one. In a
+database that was begun before they had a key (`ids` in `hash_keys_raw` says `plain`) whoever reads them can test a
+guess.
 
 `touchline forget CUSTOMER` erases a customer from all of these tables. While it runs, a table
 `touchline_private.erasing_...` says whom it is about; `erasures` keeps the receipt, without names.

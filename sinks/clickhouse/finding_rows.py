@@ -5,19 +5,18 @@ before the dot. Customers and weak identifiers are named as `Pseudonyms` says, a
 them.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from math import exp2
 from typing import Any, Final
 
 from msgspec.structs import astuple
 
 from schemas.alerts import AlertRow
-from schemas.findings import Contribution, Evidence, Finding, FindingChange, Light
+from schemas.findings import Contribution, Evidence, Finding, FindingChange, Light, weak_names
 from schemas.interaction import SECOND, Micros
-from schemas.links import Name, name_of
 from schemas.records import Fading
 from schemas.vocabulary import CHANNELS
-from sinks.clickhouse.pseudonyms import WEAK, WEAK_PREFIXES, Pseudonyms
+from sinks.clickhouse.pseudonyms import WEAK, Pseudonyms
 from sinks.clickhouse.rows import Rows, transposed
 
 _MINUTE: Final = 60 * SECOND
@@ -118,7 +117,7 @@ def _snapshot(change: FindingChange, pseudonyms: Pseudonyms) -> tuple[Any, ...]:
     evidence: Iterable[tuple[Any, ...]] = map(astuple, finding.evidence)
     subjects, sentence = finding.subjects, finding.sentence
     if not pseudonyms.clear:
-        names = tuple(_weak_names(finding))
+        names = weak_names(finding)
         sentence = pseudonyms.veiled(sentence, names)
         if names:
             stored = pseudonyms.customers
@@ -150,19 +149,6 @@ def _snapshot(change: FindingChange, pseudonyms: Pseudonyms) -> tuple[Any, ...]:
     )
 
 
-def _weak_names(finding: Finding) -> Iterator[Name]:
-    """The weak identifiers that a finding repeats: its customer, what it is about, and the values of its evidence."""
-    yield from (name for name in (finding.customer, *finding.subjects) if name.startswith(WEAK_PREFIXES))
-    for item in finding.evidence:
-        if item.values:
-            customer = item.values.get("customer", "")
-            if customer.startswith(WEAK_PREFIXES):
-                yield customer
-            for kind in WEAK:
-                if kind in item.values:
-                    yield name_of(kind, item.values[kind])
-
-
 def _veiled_values(values: dict[str, str], pseudonyms: Pseudonyms) -> dict[str, str]:
     veiled = dict(values)
     for kind in WEAK:
@@ -187,7 +173,7 @@ def _light(light: Light, fading: Fading | None, version: int, pseudonyms: Pseudo
             line.severity,
             line.raised_at,
             _weight(line, light.at, fading.half_life),
-            pseudonyms.veiled(line.sentence, (light.customer,)),
+            pseudonyms.veiled(line.sentence, (light.customer, *line.names)),
         )
         for line in light.contributions
     ]

@@ -1,16 +1,18 @@
 """The key of the hashes that identifiers are stored as: where it comes from, and that a database has only one.
 
 With two keys one customer would have two names and count twice. So the first worker leaves the key's fingerprint in
-the database, and whoever comes with another key is turned away.
+the database, and whoever comes with another key is turned away. Likewise with the ids of journeys and findings, which
+had no key once: a database that was begun with such ids goes on with them, or each journey would stand in it twice.
 """
 
+import logging
 import os
 import secrets
 import time
 from contextlib import suppress
 from hashlib import blake2b
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from clickhouse_driver import Client
 from clickhouse_driver import errors as driver
@@ -18,6 +20,8 @@ from clickhouse_driver import errors as driver
 from sinks.clickhouse.client import ClickHouseTarget, connect
 from sinks.clickhouse.errors import SinkMisconfigured, classify
 from sinks.clickhouse.pseudonyms import WEAK, WEAK_PREFIXES, Pseudonyms
+
+log = logging.getLogger(__name__)
 
 KEY_BYTES: Final = 32
 KEY_FILE: Final = "identity-hash.key"
@@ -30,6 +34,22 @@ _WRITTEN_IN_CLEAR: Final = (
     + " LIMIT 1)"
 )
 """Whether there are weak identifiers at all; asked where no key has been named, so that they cannot be hashes."""
+
+
+_WITH_IDS: Final = (
+    "SELECT count() FROM (SELECT 1 FROM journeys_raw LIMIT 1 UNION ALL SELECT 1 FROM findings_raw LIMIT 1)"
+)
+"""Whether there are journeys or findings at all; asked where no key has been named, so that their ids have none."""
+
+KEYED: Final = "keyed"
+PLAIN: Final = "plain"
+
+
+class _Begun(NamedTuple):
+    """What a database was begun with."""
+
+    fingerprint: str
+    ids: str
 
 
 def key_of_secret(secret: str) -> bytes:
@@ -68,34 +88,56 @@ def kept_key(home: Path) -> bytes:
     )
 
 
-def hold_to_key(target: ClickHouseTarget, pseudonyms: Pseudonyms) -> None:
-    """Return when the database holds nothing that was hashed with another key, or in clear text where we hash.
+def hold_to_key(target: ClickHouseTarget, pseudonyms: Pseudonyms) -> bytes:
+    """Return the key of ids in this database (`JourneyPolicy.id_key`), when it holds nothing that was hashed with
+    another key, or in clear text where we hash.
 
-    The first to come leaves the fingerprint of its key. Raises `SinkMisconfigured`, which says what to do, or another
+    That is `Pseudonyms.id_key`; none where the database was begun with ids without a key. The first to come leaves the
+    fingerprint of its key, and how ids are made. Raises `SinkMisconfigured`, which says what to do, or another
     `SinkError` when the database cannot be asked.
     """
     client = connect(target)
     try:
-        found = _fingerprint(client)
-        if found is None:
+        begun = _begun(client)
+        if begun is None:
             if not pseudonyms.clear and client.execute(_WRITTEN_IN_CLEAR)[0][0]:
-                found = "clear"
+                begun = _Begun("clear", PLAIN)
             else:
-                entry = (pseudonyms.fingerprint, time.time_ns() // 1_000)
-                client.execute("INSERT INTO hash_keys_raw (fingerprint, at) VALUES", [entry])
-                found = _fingerprint(client)
+                has_ids = client.execute(_WITH_IDS)[0][0]
+                ids = PLAIN if pseudonyms.clear or has_ids else KEYED
+                entry = (pseudonyms.fingerprint, time.time_ns() // 1_000, ids)
+                client.execute("INSERT INTO hash_keys_raw (fingerprint, at, ids) VALUES", [entry])
+                begun = _begun(client)
     except (driver.Error, EOFError, OSError) as error:
         raise classify(error) from error
     finally:
         client.disconnect()
-    if found != pseudonyms.fingerprint:
-        raise SinkMisconfigured(_refusal(target.database, str(found), pseudonyms))
+    if begun is None or begun.fingerprint != pseudonyms.fingerprint:
+        raise SinkMisconfigured(_refusal(target.database, begun.fingerprint if begun else "", pseudonyms))
+    if begun.ids == KEYED:
+        return pseudonyms.id_key
+    if not pseudonyms.clear:
+        log.warning(
+            "database %s was begun when ids of journeys and findings had no key, and goes on so: who reads them can "
+            "try names. To give them one, set TOUCHLINE_CLICKHOUSE__DATABASE to a new one and fill it with "
+            "`touchline replay`",
+            target.database,
+        )
+    return b""
 
 
-def _fingerprint(client: Client) -> str | None:
+def id_key_of(client: Client, pseudonyms: Pseudonyms) -> bytes:
+    """The key of ids in this database for one who only reads it: none where it has none, or another than ours."""
+    begun = _begun(client)
+    if begun is None or (begun.fingerprint, begun.ids) != (pseudonyms.fingerprint, KEYED):
+        return b""
+    return pseudonyms.id_key
+
+
+def _begun(client: Client) -> _Begun | None:
     """Of two that came at once the earlier one counts."""
-    rows = client.execute("SELECT fingerprint FROM hash_keys_raw ORDER BY at, fingerprint LIMIT 1")
-    return rows[0][0] if rows else None
+    rows = client.execute("SELECT fingerprint, ids FROM hash_keys_raw ORDER BY at, fingerprint, ids LIMIT 1")
+    return _Begun(*rows[0]) if rows else None
 
 
 def _refusal(database: str, found: str, pseudonyms: Pseudonyms) -> str:

@@ -5,7 +5,8 @@ A telephone number, an e-mail address and a device are stored as keyed hashes: `
 contracts and loyalty cards stand in clear text. Without the key nobody finds the number by trying all numbers,
 as one could with a plain hash.
 
-The hash is BLAKE2b (RFC 7693) with a key and a digest of 16 bytes, over the identifier's name in UTF-8.
+The hash is BLAKE2b (RFC 7693) with a key and a digest of 16 bytes, over the identifier's name in UTF-8. The ids of
+journeys and findings, which are made of customers' names, have a key that is derived from it.
 """
 
 import re
@@ -13,9 +14,9 @@ from collections.abc import Iterable, Mapping
 from hashlib import blake2b
 from typing import Any, Final, Protocol, overload
 
-from schemas.vocabulary import CUSTOMER_PREFIX, IdentifierKind
+from schemas.vocabulary import CUSTOMER_PREFIX, WEAK_KINDS, IdentifierKind
 
-WEAK: Final[tuple[IdentifierKind, ...]] = ("phone", "email", "device")
+WEAK: Final = WEAK_KINDS
 """The kinds of identifiers that are hashed; they are columns of interactions under the same names."""
 
 CACHE_SIZE: Final = 131_072
@@ -65,6 +66,16 @@ class Pseudonyms:
             return "clear"
         return blake2b(b"fingerprint", key=self._key, digest_size=8).hexdigest()
 
+    @property
+    def id_key(self) -> bytes:
+        """The key of ids that are made of a customer's name (`JourneyPolicy.id_key`): 32 bytes, none in clear text.
+
+        Another one than that of the names, so that an id tells nothing of a name's hash.
+        """
+        if self._key is None:
+            return b""
+        return blake2b(key=self._key, digest_size=32, person=b"ids").digest()
+
     def stored_customer(self, name: str) -> str:
         """How a customer that a person has named is stored.
 
@@ -113,11 +124,16 @@ class Pseudonyms:
         """
         if self._key is None:
             return text
+        stored: dict[str, str] = {}
         for name in names:
             if name.startswith(WEAK_PREFIXES):
                 kind, _, value = name.partition(":")
                 if value in text:
-                    text = text.replace(value, self.bare[kind][value])
+                    stored[value] = self.bare[kind][value]
+        if stored:
+            # At once, the longest first: a value may be part of another one, or of what another one became.
+            found = re.compile("|".join(map(re.escape, sorted(stored, key=len, reverse=True))))
+            text = found.sub(lambda match: stored[match[0]], text)
         text = _NUMBER.sub(lambda found: self.bare["phone"][found[0]], text)
         return _ADDRESS.sub(lambda found: self.bare["email"][found[0].lower()], text)
 

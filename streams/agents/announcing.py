@@ -11,7 +11,7 @@ from schemas.corrections import Correction, correction_key, encode_correction
 from schemas.links import Record, encode_record, record_key
 from streams.agents.knowledge import Knowledge
 from streams.agents.lanes import Batch, insist
-from streams.kafka.delivery import deliver
+from streams.kafka.delivery import Group, SharedDelivery
 
 log = logging.getLogger(__name__)
 
@@ -27,10 +27,9 @@ class Announcer:
         links_topic: str,
         corrections_topic: str,
     ) -> None:
-        self._producer = producer
         self._knowledge = knowledge
-        self._links_topic = links_topic
-        self._corrections_topic = corrections_topic
+        self._links = SharedDelivery(producer, links_topic)
+        self._corrections = SharedDelivery(producer, corrections_topic)
 
     async def announce(
         self, batch: Batch, records: Collection[Record], corrections: Collection[Correction]
@@ -51,7 +50,7 @@ class Announcer:
         if items:
             self._knowledge.known.expect(items)
             try:
-                await deliver(self._producer(), self._links_topic, 0, items)
+                await self._links.send(0, Group(None, items))
             except KafkaError as error:
                 log.warning("records of links not completed: %r", error)
 
@@ -60,18 +59,11 @@ class Announcer:
             return
         items = [(record_key(record), encode_record(record)) for record in records]
         self._knowledge.known.expect(items)
-        last = await insist(
-            lambda: deliver(self._producer(), self._links_topic, 0, items), batch, "topic of links"
-        )
-        assert last is not None
+        last = await insist(lambda: self._links.send(0, Group(None, items)), batch, "topic of links")
         await self._knowledge.wait_for(last + 1)
 
     async def _tell_corrections(self, batch: Batch, corrections: Collection[Correction]) -> None:
         if not corrections:
             return
         items = [(correction_key(one), encode_correction(one)) for one in corrections]
-        await insist(
-            lambda: deliver(self._producer(), self._corrections_topic, 0, items),
-            batch,
-            "topic of corrections",
-        )
+        await insist(lambda: self._corrections.send(0, Group(None, items)), batch, "topic of corrections")

@@ -63,7 +63,6 @@ class Facts:
         await self._persister.persist(rows, batch)
         batch.check()
         self._marks.read(batch.tp, max((one.statement.occurred_at for one in told), default=None))
-        batch.acknowledge()
 
     def _read(
         self, records: Iterable[ConsumerRecord]

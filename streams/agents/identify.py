@@ -2,18 +2,18 @@
 
 For one batch of a raw partition, in this order: decode (pure); dead letters delivered; what the events teach of who is
 whom, and which of them correct others, delivered to the logs of identity, and the links read back; the customers named
-by what is known then; rows and the ledger in ClickHouse, and the interactions on their topic, behind a control record
-that says what was known; only then acknowledged. A crash anywhere repeats the batch, all of which is idempotent.
+by what is known then; the interactions delivered to their topic, behind a control record that says what was known;
+then, beside the next batches, rows and the ledger in ClickHouse; only then acknowledged. A crash anywhere repeats the
+batch, all of which is idempotent.
 """
 
 import asyncio
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple, Protocol
 
 import msgspec
-from aiokafka import AIOKafkaProducer
 from aiokafka.structs import ConsumerRecord
 
 from schemas.codec import Rejected
@@ -33,12 +33,12 @@ from schemas.records import Coordinates, DeadLetter, SinkBatch, offset_ranges
 from schemas.topics import partition_of
 from streams.agents.announcing import Announcer
 from streams.agents.knowledge import Knowledge
-from streams.agents.lanes import Batch, insist
+from streams.agents.lanes import Batch, Rest, insist
 from streams.agents.marks import OwnMarks
 from streams.agents.refusals import Refusals, dead_letter_of
 from streams.agents.sink import Epochs, Persister
 from streams.core.identification.moves import customer_of
-from streams.kafka.delivery import Item, deliver
+from streams.kafka.delivery import Group, Item, SharedDelivery
 
 
 class Decode(Protocol):
@@ -77,29 +77,27 @@ class Identify:
         self,
         *,
         decode: Decode,
-        producer: Callable[[], AIOKafkaProducer],
         persister: Persister,
         epochs: Epochs,
         marks: OwnMarks,
         knowledge: Knowledge,
         announcer: Announcer,
         refusals: Refusals,
-        interactions_topic: str,
+        interactions: SharedDelivery,
         partitions: int,
     ) -> None:
         self._decode = decode
-        self._producer = producer
         self._persister = persister
         self._epochs = epochs
         self._marks = marks
         self._knowledge = knowledge
         self._announcer = announcer
         self._refusals = refusals
-        self._interactions_topic = interactions_topic
+        self._interactions = interactions
         self._partitions = partitions
 
-    async def __call__(self, batch: Batch) -> None:
-        """Handle one batch; raises `Fenced` when the partition is lost on the way."""
+    async def __call__(self, batch: Batch) -> Rest:
+        """Handle one batch; what is returned waits for the ledger. Raises `Fenced` when the partition is lost."""
         read = self.read(batch.records)
         await self._refusals.send(batch, read.letters)
         await self._announcer.announce(batch, read.links, read.corrections)
@@ -113,12 +111,11 @@ class Identify:
             incarnation=self._epochs.incarnation,
         )
         await asyncio.gather(
-            self._persister.persist(rows, batch),
-            *(self._forward(batch, partition, items, control) for partition, items in outgoing.items()),
+            *(self._forward(batch, partition, Group(control, items)) for partition, items in outgoing.items())
         )
         batch.check()
         self._marks.read(batch.tp, read.newest)
-        batch.acknowledge()
+        return self._persister.persist(rows, batch)
 
     def read(self, records: Iterable[ConsumerRecord]) -> Read:
         """Decode records, and see what they teach; pure but for the clock."""
@@ -149,7 +146,7 @@ class Identify:
                 erased.append(Coordinates(record.topic, record.partition, record.offset))
                 continue
             interactions.append(result)
-            for link in learn(result.identifiers, result.unnormalised, occurred_at, result.source, result.id):
+            for link in learn(result, result.unnormalised, occurred_at, result.source, result.id):
                 pair = link.a, link.b
                 known = links.get(pair)
                 links[pair] = link if known is None else merged_links(known, link)
@@ -180,9 +177,5 @@ class Identify:
             outgoing[partition_of(key, partitions)].append((key, encode_interaction(interaction)))
         return outgoing
 
-    async def _forward(self, batch: Batch, partition: int, items: list[Item], control: Item) -> None:
-        await insist(
-            lambda: deliver(self._producer(), self._interactions_topic, partition, items, behind=control),
-            batch,
-            "interactions topic",
-        )
+    async def _forward(self, batch: Batch, partition: int, group: Group) -> None:
+        await insist(lambda: self._interactions.send(partition, group), batch, "interactions topic")

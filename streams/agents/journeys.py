@@ -1,9 +1,12 @@
 """journeys: validated interactions join their customer's timeline; what changed goes to ClickHouse.
 
-For one batch of an interactions partition, in this order: compute on an overlay (pure, nothing mutated); who is about
-to lose interactions, in the changelog; rows in ClickHouse, and what is another customer's sent on; state changes
-delivered to the changelog, upon which the overlay becomes state; what rules have found told (rows, alerts); only then
-the batch is acknowledged. A crash between any two steps repeats the batch, which cannot show.
+For one batch of an interactions partition, in this order: compute on an overlay (pure, nothing mutated); state changes
+delivered to the changelog, in front of them what is owed with them (`streams.agents.owed`), upon which the overlay
+becomes state; alerts of what rules have found; then, beside the next batches, rows in ClickHouse; only then the batch
+is acknowledged. A crash between any two steps repeats the batch, which cannot show (docs/adr/0007).
+
+Where interactions change hands, it is said before in the changelog who is about to lose some, and they are sent on to
+whom they belong (docs/adr/0004). Where a customer is forgotten, rows come before states.
 """
 
 import asyncio
@@ -35,13 +38,27 @@ from streams.agents.clocks import CLOCK_KEY, dump_clock
 from streams.agents.custody import Knowledge
 from streams.agents.erasing import Sweep
 from streams.agents.isolate import Poison, poisonous
-from streams.agents.lanes import Batch, Unavailable, insist
+from streams.agents.lanes import Batch, Rest, Unavailable, insist
+from streams.agents.owed import (
+    MOST_ROWS,
+    Telling,
+    dump_findings,
+    dump_rows_and_findings,
+    rows_to_keep,
+    stored_debts,
+    tell_again,
+)
 from streams.agents.partition import PartitionState
 from streams.agents.refusals import Refusals
 from streams.agents.register import Entries
-from streams.agents.reserved import ERASURES_KEY, IDENTITIES_KEY, INTENT_KEY, dump_intent, dump_position
+from streams.agents.reserved import (
+    ERASURES_KEY,
+    IDENTITIES_KEY,
+    INTENT_KEY,
+    dump_intent,
+    dump_position,
+)
 from streams.agents.sink import Epochs, Persister
-from streams.agents.untold import UNTOLD_KEY, Telling, dump_untold, tell_again
 from streams.core.batch import BatchResult, advance_batch
 from streams.core.detection.customer import Detection
 from streams.core.identification.handover import NO_HANDOVER, Handover
@@ -49,7 +66,7 @@ from streams.core.identification.judgement import judge_arrival
 from streams.core.policy import JourneyPolicy
 from streams.core.timeline import Identity, coordinates_of
 from streams.core.watermarks import PartitionClock
-from streams.kafka.delivery import Item, deliver
+from streams.kafka.delivery import Group, Item, SharedDelivery, deliver
 from streams.kafka.store import State
 
 DUE_AT_ONCE = 5_000
@@ -72,6 +89,10 @@ class Step(NamedTuple):
     links_seen: int
     sweep: Sweep | None
     """What is forgotten."""
+
+    def is_out_of_the_ordinary(self, partition: PartitionState) -> bool:
+        """Whether something is forgotten or cannot be digested, or was about to change hands when an owner died."""
+        return bool(self.letters or self.sweep or partition.intent)
 
 
 class Journeys:
@@ -110,11 +131,12 @@ class Journeys:
         self._fading = fading
         self._knowledge = knowledge
         self._interactions_topic = interactions_topic
+        self._interactions = SharedDelivery(producer, interactions_topic)
         self._partitions = partitions
         self._states: dict[int, PartitionState] = {}
 
-    async def __call__(self, batch: Batch) -> None:
-        """Handle one batch; raises `Fenced` when the partition is lost on the way."""
+    async def __call__(self, batch: Batch) -> Rest | None:
+        """Handle one batch; what is returned waits for its rows. Raises `Fenced` when the partition is lost."""
         partition = await self._partition(batch)
         told = told_by(batch.records, partition)
         if told.foreign:
@@ -125,14 +147,18 @@ class Journeys:
         now = told.clock.now or 0  # before every source has reported, nothing can be said to be over
         due = partition.agenda.take(now, DUE_AT_ONCE)
         step = self._first_step(batch, partition, told, due, now)
+        writing: list[asyncio.Task[None]] = []
         while step is not None:
-            await self._perform(batch, partition, told.clock, step)
+            rows = await self._perform(batch, partition, told.clock, step)
+            if rows is not None:
+                writing.append(rows)
             due = partition.agenda.take(now, DUE_AT_ONCE)
             step = self._decide(partition, [], due, now, 0, NO_HANDOVER, []) if due else None
+        await self._store_position(batch, partition)
         await self._say_what_is_erased(batch, partition)
         batch.check()
         partition.clock, partition.named_at = told.clock, told.named_at_end
-        batch.acknowledge()
+        return asyncio.gather(*writing) if writing else None
 
     async def _refuse(self, batch: Batch, letters: list[DeadLetter]) -> None:
         """Records that are not ours, on a topic that only Touchline should write. The ledger counts them there."""
@@ -161,7 +187,7 @@ class Journeys:
         state = self._states.get(number)
         if state is None or state.generation != batch.generation:
             state = await self._take_over(batch, number)
-            await self._tell_again(batch, state)
+            await self._pay_debts(batch, state)
             self._states[number] = state
         return state
 
@@ -263,7 +289,7 @@ class Journeys:
                 verdicts.departures, handover.rewrites, (*handover.superseded, *verdicts.superseded), erased
             )
             forwards = [*forwards, *verdicts.forwards]
-        entries = partition.register.next()
+        entries = partition.register.next() if not partition.entries_under_way else None
         if not (arrivals or due or forwards or entries or handover.is_something or sweep):
             return None
         result, letters = self._advance(
@@ -303,67 +329,148 @@ class Journeys:
 
     async def _perform(
         self, batch: Batch, partition: PartitionState, clock: PartitionClock, step: Step
-    ) -> None:
-        result, entries = step.result, step.entries
-        base = self._epochs.version_base
+    ) -> "asyncio.Task[None] | None":
+        """Do all of a step but what is returned, the writing of its rows."""
+        version = self._epochs.version_base + max(batch.last_offset, partition.term)
+        debts = partition.debts
+        if debts.comes_before(version, step.result.left):
+            await debts.all_paid()
+        await debts.room()
+        await self._let_go(batch, partition, step)
+        if step.is_out_of_the_ordinary(partition) or rows_to_keep(step.result) > MOST_ROWS:
+            await debts.all_paid()
+            await self._write_then_store(batch, partition, clock, step, version)
+            return None
+        return await self._store_then_write(batch, partition, clock, step, version)
+
+    async def _let_go(self, batch: Batch, partition: PartitionState, step: Step) -> None:
+        """What must have left before the states say that it has: who is about to lose interactions, in the changelog;
+        the interactions, on their way to whom they belong; records that cannot be digested, on the dead letters' topic.
+        """
         if step.departing:
             intent = dump_intent(partition.intent.union(step.departing))
             await self._write_changelog(batch, [(INTENT_KEY, intent)])
         if step.letters:
             await self._refusals.send(batch, step.letters)
-        rows = SinkBatch(
-            version=base + max(batch.last_offset, partition.term),
+        mark = CONTROL_KEY, encode_watermarks(WatermarkReport({}, step.links_seen))
+        await asyncio.gather(
+            *(self._forward(batch, number, Group(mark, items)) for number, items in step.forwards.items())
+        )
+
+    async def _store_then_write(
+        self, batch: Batch, partition: PartitionState, clock: PartitionClock, step: Step, version: int
+    ) -> "asyncio.Task[None]":
+        result, entries = step.result, step.entries
+        owed = partition.debts.open(version, result.due)
+        debt = dump_rows_and_findings(result, version, self._links_seen(step))
+        changes = _behind(owed, debt, partition, result)
+        if step.departing:
+            changes[INTENT_KEY] = None
+        await self._store(batch, partition, clock, changes, result)
+        rows = self._rows_of(step, version)._replace(
+            findings=tuple(result.changes), lights=tuple(result.lights), fading=self._fading
+        )
+        partition.entries_under_way = entries is not None
+
+        async def write() -> None:
+            await self._persister.persist(rows, batch)
+            if entries is not None:
+                partition.register.wrote(entries)
+                partition.entries_under_way, partition.entries_written = False, True
+
+        # Begun before the alerts are sent: neither waits for the other.
+        writing = asyncio.create_task(write(), name=f"rows of {batch.tp.topic}/{batch.tp.partition}")
+        telling = asyncio.create_task(
+            self._send_alerts(batch, partition, Telling(result.changes, result.lights)),
+            name=f"alerts of {batch.tp.topic}/{batch.tp.partition}",
+        )
+        paying = asyncio.create_task(_both(writing, telling))
+        partition.debts.pay(owed, paying)
+        return paying
+
+    async def _write_then_store(
+        self, batch: Batch, partition: PartitionState, clock: PartitionClock, step: Step, version: int
+    ) -> None:
+        result, entries = step.result, step.entries
+        await self._persister.persist(self._rows_of(step, version), batch)
+        owed = partition.debts.open(version, ())
+        changes = _behind(owed, dump_findings(result, version), partition, result)
+        kept = partition.intent if batch.last_offset < partition.term else frozenset()
+        if step.departing or kept != partition.intent:
+            changes[INTENT_KEY] = dump_intent(kept)
+        if entries is not None:
+            partition.register.wrote(entries)
+        await self._store(batch, partition, clock, changes, result)
+        partition.intent = kept
+        erasures = step.sweep.ids if step.sweep is not None else ()
+        await self._tell(batch, partition, Telling(result.changes, result.lights, erasures), version)
+        partition.debts.settle(owed)
+        if step.sweep is not None:
+            partition.erasing.swept(step.sweep)
+
+    def _rows_of(self, step: Step, version: int) -> SinkBatch:
+        """A step's rows, but for what rules have found."""
+        result, entries = step.result, step.entries
+        return SinkBatch(
+            version=version,
             interactions=tuple(result.interactions),
             journeys=tuple(result.journeys),
             retracted=tuple(result.retracted),
             dead_letters=tuple(step.letters),
             superseded=tuple(result.superseded),
             incarnation=self._epochs.incarnation,
-            links_seen=base + step.links_seen,
+            links_seen=self._links_seen(step),
             identities=tuple(entries.rows) if entries is not None else (),
             identity_changes=tuple(entries.changes) if entries is not None else (),
         )
-        mark = CONTROL_KEY, encode_watermarks(WatermarkReport({}, step.links_seen))
-        await asyncio.gather(
-            self._persister.persist(rows, batch),
-            *(self._forward(batch, number, items, mark) for number, items in step.forwards.items()),
-        )
-        changes = self._untold(partition, result) | result.states
-        if entries is not None:
-            changes[IDENTITIES_KEY] = dump_position(entries.written_to)
+
+    def _links_seen(self, step: Step) -> int:
+        """The position of the log of links as rows have it."""
+        return self._epochs.version_base + step.links_seen
+
+    async def _store(
+        self,
+        batch: Batch,
+        partition: PartitionState,
+        clock: PartitionClock,
+        changes: dict[bytes, bytes | None],
+        result: BatchResult,
+    ) -> None:
+        """Changes of states into the changelog, upon which they are state."""
+        if partition.register.written_to > partition.identities_stored_to:
+            changes[IDENTITIES_KEY] = dump_position(partition.register.written_to)
         if changes:
+            paid = [key for key in partition.debts.stale if key not in changes]
+            changes.update(dict.fromkeys(paid))
             # The clock is stored with what it has decided: a later owner never judges by an earlier time.
             changes[CLOCK_KEY] = dump_clock(clock)
-        kept = partition.intent if batch.last_offset < partition.term else frozenset()
-        if step.departing or kept != partition.intent:
-            changes[INTENT_KEY] = dump_intent(kept)
         written = await self._write_changelog(batch, changes.items()) if changes else None
         batch.check()
         partition.apply(changes, result)
-        partition.intent = kept
-        if entries is not None:
-            partition.register.wrote(entries)
         if written is not None:
             self._changelog_written(batch.tp.partition, written)
-        erasures = step.sweep.ids if step.sweep is not None else ()
-        await self._tell(batch, partition, Telling(result.changes, result.lights, erasures))
-        if step.sweep is not None:
-            partition.erasing.swept(step.sweep)
 
-    @staticmethod
-    def _untold(partition: PartitionState, result: BatchResult) -> dict[bytes, bytes | None]:
-        """What stands in front of the states: what is about to be told, or that all has been."""
-        untold = dump_untold(result.changes, result.lights)
-        if untold is None and (UNTOLD_KEY not in partition.timelines or not result.states):
-            return {}
-        return {UNTOLD_KEY: untold}
+    async def _store_position(self, batch: Batch, partition: PartitionState) -> None:
+        """Where the next owner's register begins, if nothing else is there to store it with."""
+        if not partition.entries_written:
+            return
+        partition.entries_written = False
+        written_to = partition.register.written_to
+        if written_to <= partition.identities_stored_to:
+            return
+        position: dict[bytes, bytes | None] = {IDENTITIES_KEY: dump_position(written_to)}
+        written = await self._write_changelog(batch, position.items())
+        batch.check()
+        partition.store(position)
+        if written is not None:
+            self._changelog_written(batch.tp.partition, written)
 
-    async def _tell(self, batch: Batch, partition: PartitionState, telling: Telling) -> None:
+    async def _tell(self, batch: Batch, partition: PartitionState, telling: Telling, version: int) -> None:
         """Tell of findings whose states are in the changelog."""
         if not (telling.changes or telling.lights or telling.erasures):
             return
         rows = SinkBatch(
-            version=self._epochs.version_base + max(batch.last_offset, partition.term),
+            version=version,
             findings=tuple(telling.changes),
             lights=tuple(telling.lights),
             fading=self._fading,
@@ -373,13 +480,24 @@ class Journeys:
             self._send_alerts(batch, partition, telling),
         )
 
-    async def _tell_again(self, batch: Batch, partition: PartitionState) -> None:
-        """Tell what an owner before was about to tell when it died."""
-        untold = partition.timelines.get(UNTOLD_KEY)
-        if untold is not None and partition.rules is not None:
-            light = self._detection(partition.rules).light
-            now = partition.clock.now or 0
-            await self._tell(batch, partition, tell_again(untold, partition.timelines, now, light))
+    async def _pay_debts(self, batch: Batch, partition: PartitionState) -> None:
+        """Write and tell what an owner before was about to when it died."""
+        for debt in stored_debts(partition.timelines):
+            rows = SinkBatch(
+                version=debt.version,
+                interactions=debt.interactions,
+                journeys=debt.journeys,
+                retracted=debt.retracted,
+                superseded=debt.superseded,
+                incarnation=self._epochs.incarnation,
+                links_seen=debt.links_seen,
+            )
+            await self._persister.persist(rows, batch)
+            if partition.rules is not None and (debt.changes or debt.lit):
+                light = self._detection(partition.rules).light
+                now = partition.clock.now or 0
+                telling = tell_again(debt, partition.timelines, now, light)
+                await self._tell(batch, partition, telling, self._epochs.version_base + partition.term)
 
     async def _write_changelog(self, batch: Batch, items: Iterable[Item]) -> int | None:
         return await insist(
@@ -388,12 +506,8 @@ class Journeys:
             "changelog topic",
         )
 
-    async def _forward(self, batch: Batch, number: int, items: list[Item], mark: Item) -> None:
-        await insist(
-            lambda: deliver(self._producer(), self._interactions_topic, number, items, behind=mark),
-            batch,
-            "interactions topic",
-        )
+    async def _forward(self, batch: Batch, number: int, group: Group) -> None:
+        await insist(lambda: self._interactions.send(number, group), batch, "interactions topic")
 
     async def _send_alerts(self, batch: Batch, partition: PartitionState, telling: Telling) -> None:
         """One alert for each finding that changed, on the customer's partition; repetitions have the same version.
@@ -426,6 +540,13 @@ class Journeys:
         if to_say is None:
             return
         ids, position = to_say
+        await partition.debts.all_paid()
+        # First of all, so that no owner to come writes what was owed of whoever is erased.
+        paid: dict[bytes, bytes | None] = dict.fromkeys(partition.debts.stale)
+        if paid:
+            await self._write_changelog(batch, paid.items())
+            batch.check()
+            partition.store(paid)
         if ids:
             done = FORGETTING_KEY, encode_forgetting(Forgetting(ids, done=True))
             await insist(
@@ -433,16 +554,26 @@ class Journeys:
                 batch,
                 "alerts topic",
             )
-        changes: dict[bytes, bytes | None] = {ERASURES_KEY: dump_position(position)}
-        if UNTOLD_KEY in partition.timelines:
-            changes[UNTOLD_KEY] = None  # all of it has been told
-        written = await self._write_changelog(batch, changes.items())
+        said: dict[bytes, bytes | None] = {ERASURES_KEY: dump_position(position)}
+        written = await self._write_changelog(batch, said.items())
         batch.check()
-        partition.timelines.pop(UNTOLD_KEY, None)
-        partition.timelines[ERASURES_KEY] = dump_position(position)
+        partition.store(said)
         partition.erasing.said(position)
         if written is not None:
             self._changelog_written(batch.tp.partition, written)
+
+
+def _behind(
+    owed: bytes, debt: bytes | None, partition: PartitionState, result: BatchResult
+) -> dict[bytes, bytes | None]:
+    """The states, behind what is owed with them; in its place may stand what is paid."""
+    if debt is None and not (result.states and partition.debts.stands_at(owed)):
+        return {**result.states}
+    return {owed: debt, **result.states}
+
+
+async def _both(one: "asyncio.Task[None]", other: "asyncio.Task[None]") -> None:
+    await asyncio.gather(one, other)
 
 
 def _dead_letter(interaction: Interaction, poison: Poison) -> DeadLetter:

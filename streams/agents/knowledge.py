@@ -8,7 +8,9 @@ worker's agents: it changes only while they await.
 import asyncio
 import logging
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import timedelta
 from typing import Any, Final, NamedTuple, Protocol
 
 import msgspec
@@ -20,6 +22,7 @@ from schemas.erasures import decode_erasure
 from schemas.interaction import Micros
 from schemas.links import Name
 from schemas.records import IdentityChange, IdentityRow
+from schemas.topics import LINKS
 from streams.agents.known_links import KnownLinks
 from streams.agents.lanes import EXIT_BUG, FIRST_PAUSE, LONGEST_PAUSE, end_process
 from streams.core.identification.index import IdentityIndex
@@ -36,6 +39,14 @@ FETCH_WAIT_MS: Final = 100
 
 LOOK_SECONDS: Final = 5.0
 """How often the ends of the logs are asked for, to know that nothing more is there."""
+
+TAIL: Final = 50_000
+"""Records at the end of `links` that a start reads one by one, so that it is known what each of them changed: an owner
+before may have died before it told. One costs twice as much as one that is read with all others.
+"""
+
+AHEAD: Final = timedelta(hours=1)
+"""By so much may the clock of a producer be ahead of this one."""
 
 ANSWER_SECONDS: Final = 10.0
 """An answer that takes longer will not come: everything begins anew with a fresh connection."""
@@ -277,17 +288,20 @@ class Knowledge:
         return Ends(*[await consumer.position(one) for one in self._logs])
 
     async def _load(self) -> None:
-        """From the beginning to the end as of now; everything is placed once."""
+        """From the beginning to the end as of now; everything is placed once, but for the tail of `links`."""
         assert self._consumer is not None
         consumer = self._consumer
         ends = self._as_ends(await asyncio.wait_for(self._ends(consumer), ANSWER_SECONDS))
         entries: list[tuple[bytes | None, bytes | None]] = []
+        latest: deque[tuple[int, int]] = deque(maxlen=TAIL)
         corrections, erasures = KnownCorrections(self._kept), KnownErasures(self._hashes)
         seen = Ends()
         moved = time.monotonic()
         while seen.falls_short_of(ends):
             fetched = await consumer.getmany(timeout_ms=POLL_MS)
-            entries.extend((record.key, record.value) for record in fetched.get(self._links, ()))
+            links = fetched.get(self._links, ())
+            entries.extend((record.key, record.value) for record in links)
+            latest.extend((record.offset, record.timestamp) for record in links)
             for record in fetched.get(self._corrections, ()):
                 _note(corrections, record)
             for record in fetched.get(self._erasures, ()):
@@ -297,7 +311,13 @@ class Knowledge:
                 moved = time.monotonic()
             elif time.monotonic() - moved > ANSWER_SECONDS:
                 raise TimeoutError("no records come")
-        self.known.load(entries, seen.links)
+        offsets = _never_compacted(latest)
+        tail = entries[len(entries) - len(offsets) :]
+        del entries[len(entries) - len(offsets) :]
+        self.known.load(entries, offsets[0] if offsets else seen.links)
+        for entry, offset in zip(tail, offsets, strict=True):
+            self.known.take([entry], offset + 1)
+        self.known.take((), seen.links)
         self.links_seen, self.corrections_seen, self.erasures_seen = seen
         self._known_corrections, self._known_erasures = corrections, erasures
 
@@ -366,6 +386,22 @@ class Knowledge:
             elif not heard.done():
                 heard.set_result(None)
         self._waiting = still
+
+
+def _never_compacted(latest: Iterable[tuple[int, int]]) -> list[int]:
+    """The offsets of the latest records, given with their timestamps in milliseconds, that are so young that nothing
+    before them was removed on their account. What a record says more than the one before it, which compaction removed,
+    could not be told from what it repeats.
+    """
+    assert LINKS.uncompacted is not None
+    oldest = (time.time() - (LINKS.uncompacted - AHEAD).total_seconds()) * 1_000
+    offsets: list[int] = []
+    for offset, timestamp in reversed(list(latest)):
+        if timestamp < oldest:
+            break
+        offsets.append(offset)
+    offsets.reverse()
+    return offsets
 
 
 def _note(known: KnownCorrections, record: Any) -> None:

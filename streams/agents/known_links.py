@@ -36,19 +36,14 @@ class KnownLinks:
 
     def load(self, entries: Entries, position: int) -> None:
         """Read the log from its beginning up to a position, at once."""
-        records: list[Record | None] = []
-        keys: dict[bytes, list[int]] = {}
-        gone = [key for key, value in entries if value is None]
-        suspects = frozenset(gone)
-        for key, value in entries:
-            if value is None:
-                for nth in keys.pop(key or b"", ()):
-                    records[nth] = None
-                continue
-            if key in suspects:
-                keys.setdefault(key or b"", []).append(len(records))
-            records.append(_decoded(value))
-        self.index.load(record for record in records if record is not None)
+        # Of a key that was ever forgotten, what was said before its last tombstone is gone.
+        gone = {key: nth for nth, (key, value) in enumerate(entries) if value is None}
+        standing = (
+            value
+            for nth, (key, value) in enumerate(entries)
+            if value is not None and (key not in gone or nth > gone[key])
+        )
+        self.index.load(record for value in standing if (record := _decoded(value)) is not None)
         self.seen = position
         self.chronicle = Chronicle(position)
 

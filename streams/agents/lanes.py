@@ -1,8 +1,9 @@
 """One lane a partition: batches of a partition one after the other, partitions side by side.
 
 An agent hands every event to its lane and goes on; the lane joins what has piled up into one batch, so that a slow
-sink makes batches larger and not the queue longer. A batch that its owner may no longer write is abandoned: it was
-not acknowledged, and whoever owns the partition reads it again.
+sink makes batches larger and not the queue longer. What a batch still has to wait for when it is handled (its rows)
+is waited for beside the next ones, up to a number; acknowledged they are in their order. A batch that its owner may no
+longer write is abandoned: it was not acknowledged, and whoever owns the partition reads it again.
 """
 
 import asyncio
@@ -11,6 +12,7 @@ import os
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Final, NoReturn, TypeVar
 
 from aiokafka.errors import KafkaError, KafkaTimeoutError, KafkaUnavailableError
@@ -77,20 +79,40 @@ class Batch:
             self.app.consumer.release(self.tp, event.message.offset)
 
 
-Handler = Callable[[Batch], Awaitable[None]]
+Rest = Awaitable[object]
+Handler = Callable[[Batch], Awaitable[Rest | None]]
+"""Handles one batch. What it returns is waited for beside the next batches of the partition: the batch is acknowledged
+once it has ended, and all before it are acknowledged. None: nothing is to be waited for."""
+
+
+async def finish(batch: Batch, rest: Rest | None, before: Rest | None = None) -> None:
+    """Acknowledge a batch that was handled, after the rest of it and after the batch `before`.
+
+    Raises `Fenced` when the partition is lost meanwhile.
+    """
+    if rest is not None:
+        await rest
+    if before is not None:
+        await before
+    batch.check()
+    batch.acknowledge()
 
 
 class Lanes:
-    """Dispatches an agent's events to one lane a partition; `blocked` says since when a sink has been down."""
+    """Dispatches an agent's events to one lane a partition."""
 
-    def __init__(self, app: AppT, handler: Handler, *, max_records: int) -> None:
+    def __init__(self, app: AppT, handler: Handler, *, max_records: int, at_once: int = 1) -> None:
+        """`max_records` one batch has at the most (one fetched batch is never cut); `at_once` batches of a partition
+        may be unacknowledged.
+        """
         self._app = app
         self._handler = handler
         self._max_records = max_records
+        self._at_once = at_once
         self._waiting: dict[TP, deque[tuple[int, EventT]]] = {}
         self._tasks: dict[TP, asyncio.Task[None]] = {}
+        self._finishing: dict[TP, deque[asyncio.Task[None]]] = {}
         self.acknowledged = 0
-        self.busy: set[TP] = set()
 
     async def run(self, events: AsyncIterator[EventT]) -> None:
         """Take events until the stream ends. Never acknowledges by itself."""
@@ -103,31 +125,53 @@ class Lanes:
                         self._lane(tp), name=f"lane {tp.topic}/{tp.partition}"
                     )
         finally:
-            for task in self._tasks.values():
+            for task in (*self._tasks.values(), *chain.from_iterable(self._finishing.values())):
                 task.cancel()
 
     def idle(self, tp: TP) -> bool:
         """Whether nothing that was fetched of this partition is still under way."""
-        return tp not in self._tasks
+        return tp not in self._tasks and not self._finishing.get(tp)
 
     async def _lane(self, tp: TP) -> None:
+        finishing = self._finishing.setdefault(tp, deque())
         try:
             while self._waiting[tp]:
+                if len(finishing) >= self._at_once:
+                    await asyncio.wait((finishing[0],))
+                    continue
                 batch = self._next_batch(tp)
                 try:
                     batch.check()
-                    await self._handler(batch)
-                    self.acknowledged += 1
+                    rest = await self._handler(batch)
                 except Fenced:
-                    # Its room in flight was given back when the rebalance began.
-                    log.info("batch abandoned: partition fenced", extra={"tp": tp})
+                    _abandoned(tp)
+                    continue
+                before = finishing[-1] if finishing else None
+                if rest is None and before is None:
+                    await self._finish(batch, None, None)
+                    continue
+                task = asyncio.create_task(
+                    self._finish(batch, rest, before), name=f"end of a batch of {tp.topic}/{tp.partition}"
+                )
+                finishing.append(task)
+                task.add_done_callback(finishing.remove)
         except asyncio.CancelledError:
             raise
         except BaseException:
-            log.critical("unforeseen error in %s/%s", tp.topic, tp.partition, exc_info=True)
-            end_process(EXIT_BUG)
+            _unforeseen(tp)
         finally:
             self._tasks.pop(tp, None)
+
+    async def _finish(self, batch: Batch, rest: Rest | None, before: Rest | None) -> None:
+        try:
+            await finish(batch, rest, before)
+            self.acknowledged += 1
+        except Fenced:
+            _abandoned(batch.tp)
+        except asyncio.CancelledError:
+            raise
+        except BaseException:
+            _unforeseen(batch.tp)
 
     def _next_batch(self, tp: TP) -> Batch:
         waiting = self._waiting[tp]
@@ -144,6 +188,16 @@ class Lanes:
             batch.events.append(event)
             batch.records.extend(records)
         return batch
+
+
+def _abandoned(tp: TP) -> None:
+    # Its room in flight was given back when the rebalance began.
+    log.info("batch abandoned: partition fenced", extra={"tp": tp})
+
+
+def _unforeseen(tp: TP) -> NoReturn:
+    log.critical("unforeseen error in %s/%s", tp.topic, tp.partition, exc_info=True)
+    end_process(EXIT_BUG)
 
 
 async def insist(attempt: Callable[[], Awaitable[T]], batch: Batch, what: str) -> T:

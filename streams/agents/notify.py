@@ -29,7 +29,7 @@ from schemas.records import DeadLetter, SinkBatch
 from streams.agents.agenda import Agenda
 from streams.agents.lanes import Batch, Fenced, Unavailable, insist
 from streams.agents.refusals import Refusals, dead_letter_of
-from streams.agents.summaries import joined
+from streams.agents.summaries import Part, joined, of_one_incident
 from streams.agents.tellers import Place, Teller
 from streams.core.alerting.acknowledge import acknowledge
 from streams.core.alerting.book import Decided, decode_book, head_of
@@ -38,7 +38,6 @@ from streams.core.alerting.flood import Gate
 from streams.core.alerting.forget import books_of, forget
 from streams.core.alerting.outbox import (
     Receipt,
-    Sending,
     Waiting,
     delivered,
     refused,
@@ -173,7 +172,6 @@ class Notify:
             await self._forget(batch, decode_forgetting(record.value))
         await self._handle(batch, alerts)
         batch.check()
-        batch.acknowledge()
 
     async def _handle(self, batch: Batch, records: Sequence[ConsumerRecord]) -> None:
         if not records:
@@ -379,13 +377,13 @@ class Notify:
             parts = self._summary_parts(name, place)
             if not parts:
                 return None
-            kind = parts[0][1].receipt.kind
-            parts = [part for part in parts if part[1].receipt.kind == kind]
-            if kind == "calmed" and self._floods_elsewhere(name, place, len(parts)):
+            standing = self._incidents(name, place)
+            parts = of_one_incident(parts, {one for one in standing if one is not None})
+            receipt = parts[0].item.receipt
+            if receipt.kind == "calmed" and standing.count(receipt.incident) > len(parts):
                 outcome: Outcome = Delivered()  # calm here, not everywhere: the incident stays
             else:
-                notice = joined([(where.partition, item.notice) for where, item in parts])
-                outcome = await _attempt(name, destination, notice, self._clock())
+                outcome = await _attempt(name, destination, joined(parts), self._clock())
             for where, item in parts:
                 await self._settle(where, item.receipt, outcome)
             return outcome
@@ -394,7 +392,7 @@ class Notify:
             for where, item in self._summary_parts(name, place):
                 self._take_up(where.partition, where.key, [Waiting(item.receipt.finding_id, name)])
 
-    def _summary_parts(self, name: str, place: Place) -> list[tuple[Place, Sending]]:
+    def _summary_parts(self, name: str, place: Place) -> list[Part]:
         """What waits to be said of a flood, in the partitions that are ours; the asking one's first."""
         numbers = sorted(self._partitions, key=lambda number: (number != place.partition, number))
         found = []
@@ -402,14 +400,15 @@ class Notify:
             partition = self._partitions[number]
             item = sending(decode_book(partition.books.get(place.key)), Waiting(place.finding_id, name))
             if item is not None and self._is_ours(partition):
-                found.append((place._replace(partition=number), item))
+                found.append(Part(place._replace(partition=number), item))
         return found
 
-    def _floods_elsewhere(self, name: str, place: Place, calm: int) -> bool:
-        """Whether more partitions have told of a flood than have become calm."""
+    def _incidents(self, name: str, place: Place) -> list[int | None]:
+        """The incident of each of our partitions that has told of a flood; one of several as often as they are."""
         books = (decode_book(partition.books.get(place.key)) for partition in self._partitions.values())
         records = [record for book in books if (record := book.record(place.finding_id)) is not None]
-        return sum(record.thread(name).knows is not None for record in records) > calm
+        threads = [record.thread(name) for record in records]
+        return [thread.incident for thread in threads if thread.knows is not None]
 
     async def _settle(self, place: Place, receipt: Receipt, outcome: Outcome) -> None:
         """Keep what came of an attempt, under whichever lease the partition is ours by then."""

@@ -7,6 +7,7 @@ from streams.agents.agenda import Agenda
 from streams.agents.clocks import CLOCK_KEY, load_clock
 from streams.agents.custody import Custody, Knowledge
 from streams.agents.erasing import Erasing
+from streams.agents.owed import OWED_KEYS, Debts
 from streams.agents.register import Register
 from streams.agents.reserved import (
     ERASURES_KEY,
@@ -14,6 +15,7 @@ from streams.agents.reserved import (
     INTENT_KEY,
     is_customers,
     load_intent,
+    load_limits,
     load_position,
 )
 from streams.core.batch import BatchResult
@@ -55,8 +57,13 @@ class PartitionState:
         """Who was about to lose interactions when an owner before died: written again until `term` is read past."""
         self.named_at = 0
         """What the sender knew whose records are being read; before the first control record of one, nothing."""
-        written_to = load_position(timelines.get(IDENTITIES_KEY))
-        self.register = Register(number, partitions, knowledge, written_to)
+        told = timelines.get(IDENTITIES_KEY)
+        self.register = Register(number, partitions, knowledge, load_position(told), load_limits(told))
+        self.entries_under_way = False
+        """Whether entries of the register are being written; the next ones are asked for after that."""
+        self.entries_written = False
+        """Whether entries were written since the register's position was last looked at."""
+        self.debts = Debts(key for key in OWED_KEYS if key in timelines)
         self.erasing = Erasing(timelines, knowledge, load_position(timelines.get(ERASURES_KEY)))
 
     def adopt(self, rules: bytes) -> None:
@@ -68,12 +75,22 @@ class PartitionState:
 
     def apply(self, changes: dict[bytes, bytes | None], result: BatchResult) -> None:
         """What was written becomes state."""
+        self.store(changes)
+        for key, due in result.due.items():
+            self.agenda.put(key, due)
+        self.custody.hold(result.marks)
+
+    @property
+    def identities_stored_to(self) -> int:
+        """The position of the register that the next owner would begin with."""
+        return load_position(self.timelines.get(IDENTITIES_KEY))
+
+    def store(self, changes: dict[bytes, bytes | None]) -> None:
+        """What is in the changelog now."""
         timelines = self.timelines
         for key, value in changes.items():
             if value is None:
                 timelines.pop(key, None)
             else:
                 timelines[key] = value
-        for key, due in result.due.items():
-            self.agenda.put(key, due)
-        self.custody.hold(result.marks)
+        self.debts.stored(changes)

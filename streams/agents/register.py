@@ -4,6 +4,7 @@ Identifiers belong to no partition, and every worker knows all of them. So that 
 partition of an identifier's name tells what has become of it.
 """
 
+import logging
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
@@ -11,6 +12,8 @@ from schemas.links import Name
 from schemas.records import IdentityChange, IdentityRow
 from schemas.topics import partition_of
 from streams.agents.custody import Knowledge
+
+log = logging.getLogger(__name__)
 
 NAMES_AT_ONCE: Final = 5_000
 """Identifiers that one step writes when all have to be written; the rest follow in the next."""
@@ -30,14 +33,33 @@ class Entries(NamedTuple):
 class Register:
     """What one partition has told of its identifiers, in one generation."""
 
-    def __init__(self, number: int, partitions: int, knowledge: Knowledge, written_to: int) -> None:
-        """`written_to`: the position up to which an owner before has told all. What has changed since cannot always
-        be said; then all identifiers are written again.
+    def __init__(
+        self,
+        number: int,
+        partitions: int,
+        knowledge: Knowledge,
+        written_to: int,
+        written_under: int | None = None,
+    ) -> None:
+        """`written_to`: the position up to which an owner before has told all; `written_under`: the limits
+        (`IdentityPolicy.basis`) that it did so under, None where it did not say. All identifiers are written again
+        under other limits, and where what has changed since is not known any more; who changed hands is not told then.
         """
         self._number, self._partitions, self._knowledge = number, partitions, knowledge
         self._written_to = self._noticed = written_to
         self._left: Sequence[Name] = ()
-        if written_to < knowledge.links_seen and knowledge.touched_since(written_to) is None:
+        self.limits = knowledge.index.policy.basis
+        """The limits in force, to be stored with `written_to`."""
+        unknown = written_to < knowledge.links_seen and knowledge.touched_since(written_to) is None
+        if unknown:
+            log.warning(
+                "partition %d: what the log of links changed between positions %d and %d is not known any more: "
+                "identity_history lacks who changed hands by it",
+                number,
+                written_to,
+                knowledge.links_seen,
+            )
+        if unknown or written_under not in (None, self.limits):
             self._left = [name for name in knowledge.names() if self._is_ours(name)]
 
     @property

@@ -16,7 +16,7 @@ ERASURES_KEY: Final = b"\x00erasures"
 
 _encode = msgspec.msgpack.encode
 _keys_decoder: Final = msgspec.msgpack.Decoder(list[bytes])
-_position_decoder: Final = msgspec.msgpack.Decoder(int)
+_position_decoder: Final = msgspec.msgpack.Decoder(int | tuple[int, int])
 
 
 def is_customers(key: bytes) -> bool:
@@ -40,6 +40,18 @@ def dump_position(position: int) -> bytes:
     return _encode(position)
 
 
+def dump_written(position: int, limits: int) -> bytes:
+    """A position to store up to which rows of identity are written, and `IdentityPolicy.basis` as of then."""
+    return _encode((position, limits))
+
+
 def load_position(stored: bytes | None) -> int:
     """The stored position, 0 when there is none; raises `msgspec.DecodeError` on foreign bytes."""
-    return _position_decoder.decode(stored) if stored is not None else 0
+    found = _position_decoder.decode(stored) if stored is not None else 0
+    return found if isinstance(found, int) else found[0]
+
+
+def load_limits(stored: bytes | None) -> int | None:
+    """What `dump_written` stored with the position; None when nothing did."""
+    found = _position_decoder.decode(stored) if stored is not None else 0
+    return None if isinstance(found, int) else found[1]

@@ -1,7 +1,6 @@
 """What the agents need of a sink, and writing to it for as long as it takes."""
 
 import logging
-import time
 from typing import Protocol
 
 from schemas.records import SinkBatch
@@ -28,11 +27,11 @@ class Epochs(Protocol):
 
 
 class Persister:
-    """Writes rows of batches, repeating while the sink is down; knows since when it has been."""
+    """Writes rows of batches, repeating while the sink is down."""
 
     def __init__(self, sink: Sink) -> None:
         self._sink = sink
-        self._waiting: dict[int, float] = {}
+        self._waiting: set[object] = set()
 
     @property
     def blocked(self) -> bool:
@@ -41,16 +40,16 @@ class Persister:
 
     async def persist(self, rows: SinkBatch, batch: Batch) -> None:
         """Write, or raise `Fenced` when the partition is lost first."""
-        token = id(batch)
+        token = object()
 
         async def attempt() -> None:
             try:
                 await self._sink.write(rows)
             except Unavailable:
-                self._waiting.setdefault(token, time.monotonic())
+                self._waiting.add(token)
                 raise
 
         try:
             await insist(attempt, batch, "ClickHouse")
         finally:
-            self._waiting.pop(token, None)
+            self._waiting.discard(token)

@@ -250,7 +250,8 @@ class _Run:
                 )
             period = Period(extent.first if self._since is None else self._since, self._until)
             begin(period)
-            self._walk(running.clickhouse, extent, period, rule_sets, each)
+            id_key = _id_key(running.clickhouse, self._settings)
+            self._walk(running.clickhouse, extent, period, rule_sets, each, id_key)
         return time.monotonic() - started
 
     @staticmethod
@@ -260,6 +261,7 @@ class _Run:
         period: Period,
         rule_sets: Sequence[RuleSet],
         each: EachCustomer,
+        id_key: bytes,
     ) -> None:
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -278,9 +280,22 @@ class _Run:
         ) as progress:
             task = progress.add_task("testing", total=extent.interactions)
             for customer, interactions in histories(target, period.until):
-                raised = [raised_in(customer, interactions, period, rules) for rules in rule_sets]
+                raised = [raised_in(customer, interactions, period, rules, id_key) for rules in rule_sets]
                 each(customer, interactions[0].occurred_at, len(interactions), raised)
                 progress.advance(task, len(interactions))
+
+
+def _id_key(target: "ClickHouseTarget", settings: Settings) -> bytes:
+    """The key of the ids that the database shows; those of customers with weak names alone are others all the same."""
+    from sinks.clickhouse.client import connect
+    from sinks.clickhouse.hash_key import id_key_of
+    from streams.pseudonymity import pseudonyms_of
+
+    client = connect(target)
+    try:
+        return id_key_of(client, pseudonyms_of(settings))
+    finally:
+        client.disconnect()
 
 
 def _labels(file: Path, what: tuple[str, ...]) -> list[Label]:

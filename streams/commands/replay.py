@@ -163,19 +163,19 @@ def _replay(
     ):
         migrate(running.clickhouse)
         pseudonyms = pseudonyms_of(settings)
-        hold_to_key(running.clickhouse, pseudonyms)
+        id_key = hold_to_key(running.clickhouse, pseudonyms)
         reading = progress.add_task("reading", total=size)
         evaluating = progress.add_task("evaluating", total=None)
         writer = ClickHouseWriter(running.clickhouse, pseudonyms)
         try:
             report = Replay(
                 build_decoder(settings),
-                journey_policy(settings),
+                journey_policy(settings, id_key),
                 writer,
                 version=clock,
                 clock=clock,
                 standing=standing_journeys(running.clickhouse, pseudonyms),
-                detection=detection_of(settings),
+                detection=detection_of(settings, id_key),
                 identity=identity_policy(settings.identity),
                 fact_decoder=build_fact_decoder(settings),
                 **erased(running.clickhouse, pseudonyms),

@@ -66,7 +66,7 @@ def advance_customer(
     journeys, next_due = evaluate(timeline, clock, policy)
     touched = _place(applied, journeys, rows)
     recut = before is not None and before.basis != policy.basis
-    emitted, retracted = _difference(before, applied, touched, customer, journeys)
+    emitted, retracted = _difference(before, applied, touched, customer, journeys, policy)
     if before is not None and (retracted or applied.moved or recut):
         rows.extend(_reshaped(before, applied, journeys))
     beyond, placed = len(applied.beyond), tuple(applied.placed.values())
@@ -130,6 +130,7 @@ def _difference(
     touched: Set[str],
     customer: str,
     journeys: Sequence[Journey],
+    policy: JourneyPolicy,
 ) -> tuple[list[Journey], list[str]]:
     """The journeys to emit and the journey ids to retract."""
     remembered = {one.journey_id: one for one in before.journeys} if before is not None else {}
@@ -141,7 +142,7 @@ def _difference(
     retracted = list(remembered)
     if applied.passing:
         standing = {journey.journey_id for journey in journeys}
-        passed = {journey_id_of(customer, *identity) for identity in applied.passing}
+        passed = {journey_id_of(customer, *identity, policy.id_key) for identity in applied.passing}
         retracted.extend(sorted(passed - standing - remembered.keys()))
     return emitted, retracted
 

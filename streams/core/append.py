@@ -97,7 +97,7 @@ def append(
             next_due, newest, clock, kept.floor, policy.basis, tuple(kept.journeys),
             len(kept.steps), pack_steps(kept.steps), (), marks_of(kept.steps),
         )  # fmt: skip
-    retracted: Sequence[str] = _passed(customer, tail.begun, journeys) if tail.shifted else ()
+    retracted: Sequence[str] = _passed(customer, tail.begun, journeys, policy) if tail.shifted else ()
     placed = tuple(tail.placed.values())
     rows = _rows(placed, grown)
     return Advance(rows, emitted, retracted, tail.superseded, state, 0, 0, placed, left)
@@ -167,9 +167,11 @@ def _next_due(journeys: Iterable[Journey], newest: Micros, clock: Micros, policy
     return dormant_at(newest, clock, policy)
 
 
-def _passed(customer: str, begun: Iterable[Identity], journeys: Iterable[Journey]) -> list[str]:
+def _passed(
+    customer: str, begun: Iterable[Identity], journeys: Iterable[Journey], policy: JourneyPolicy
+) -> list[str]:
     """Ids of journeys that only stood between two arrivals: a run that ended there emitted them."""
-    passed = {journey_id_of(customer, identity[0], identity[1]) for identity in begun}
+    passed = {journey_id_of(customer, identity[0], identity[1], policy.id_key) for identity in begun}
     return sorted(passed - {journey.journey_id for journey in journeys})
 
 

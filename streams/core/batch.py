@@ -24,6 +24,7 @@ from streams.core.detection.remembered import (
 )
 from streams.core.identification.handover import Handover, advance_in
 from streams.core.policy import JourneyPolicy
+from streams.core.repetition import unrepeated
 from streams.core.state import CustomerState, decode_state, encode_state
 
 
@@ -34,6 +35,8 @@ class BatchResult(NamedTuple):
     changed states only, None meaning delete; `due` the next due instant of every customer looked at, None
     meaning never.
     `beyond_horizon` counts arrivals too late to change anything, `dropped` interactions folded into sums.
+    `unrepeated_interactions` and `unrepeated_journeys` are the rows that reading the same records again would not bring
+    again once the states are stored; `left` the customers off whose timelines something went.
     """
 
     interactions: list[PlacedInteraction]
@@ -50,6 +53,9 @@ class BatchResult(NamedTuple):
     """The lights that are to be written anew."""
     marks: Mapping[bytes, bytes] = {}
     """By customer's key, the marks (`CustomerState.marks`) of what it holds now and did not before."""
+    unrepeated_interactions: Sequence[PlacedInteraction] = ()
+    unrepeated_journeys: Sequence[Journey] = ()
+    left: Sequence[bytes] = ()
 
 
 def advance_batch(
@@ -93,6 +99,9 @@ def advance_batch(
     lights: list[Light] = []
     told: Told | None
     marks: dict[bytes, bytes] = {}
+    unrepeated_interactions: list[PlacedInteraction] = []
+    unrepeated_journeys: list[Journey] = []
+    left: list[bytes] = []
     for key, arrived in arrivals.items():
         stored = lookup(key)
         before = decode_state(stored) if stored is not None else None
@@ -110,6 +119,13 @@ def advance_batch(
                     customer, before, arrived, now, policy
                 )
             journeys.extend(advance.journeys)
+            once = unrepeated(advance)
+            if once.interactions:
+                unrepeated_interactions.extend(once.interactions)
+            if once.journeys:
+                unrepeated_journeys.extend(once.journeys)
+            if advance.left:
+                left.append(key)
             if advance.retracted:
                 retracted.extend([(customer, journey_id) for journey_id in advance.retracted])
             dropped += advance.folded
@@ -136,8 +152,9 @@ def advance_batch(
                 states[key] = None
         next_due[key] = state.due if state is not None else None
     return BatchResult(
-        placed, journeys, retracted, superseded, states, next_due, beyond, dropped, changes, lights, marks
-    )
+        placed, journeys, retracted, superseded, states, next_due, beyond, dropped, changes, lights, marks,
+        unrepeated_interactions, unrepeated_journeys, left,
+    )  # fmt: skip
 
 
 def _gained(before: CustomerState | None, after: CustomerState) -> bytes:

@@ -36,14 +36,15 @@ class Outcome(NamedTuple):
     next_due: Micros | None
 
 
-def journey_id_of(customer: str, source: str, id: str) -> str:  # noqa: A002 - the contract's own word
+def journey_id_of(customer: str, source: str, id: str, key: bytes) -> str:  # noqa: A002 - the contract's own word
     """The id of the journey that begins with interaction `(source, id)`: 32 hexadecimal digits.
 
-    BLAKE2b with a digest of 16 bytes over the UTF-8 of `LEN:customer LEN:source id` without the spaces, LEN
-    being the number of characters in decimal; no two different triples are written alike.
+    BLAKE2b (RFC 7693) with a digest of 16 bytes and the `key` (`JourneyPolicy.id_key`; empty: none) over the UTF-8 of
+    `LEN:customer LEN:source id` without the spaces, LEN being the number of characters in decimal; no two different
+    triples are written alike.
     """
     text = f"{len(customer)}:{customer}{len(source)}:{source}{id}"
-    return blake2b(text.encode(), digest_size=16).hexdigest()
+    return blake2b(text.encode(), digest_size=16, key=key).hexdigest()
 
 
 def held_counts(journeys: Sequence[Journey], carried: Sequence[Journey]) -> list[int]:
@@ -97,7 +98,7 @@ def add_up(
     """
     if earlier is None:
         first = steps[0]
-        journey_id = journey_id_of(customer, first.source, first.id)
+        journey_id = journey_id_of(customer, first.source, first.id, policy.id_key)
         started_at = first.occurred_at
         ended_at = started_at
         contacts = interactions = 0

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import tomllib
 from importlib import metadata
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,11 @@ import pytest
 import yaml
 from packaging.requirements import Requirement
 
+import schemas
+from schemas.ahead import COMPILED
 from sinks.embedded.kafka.maven import KAFKA_VERSION
 from streams import cli, settings_document
-from streams.settings import load_settings
+from streams.settings import NOT_SETTINGS, load_settings
 
 ROOT = Path(__file__).resolve().parents[2]
 PASSWORD = "TOUCHLINE_CLICKHOUSE__PASSWORD"
@@ -46,10 +49,24 @@ def test_the_readme_lists_every_command_and_no_other() -> None:
 
 
 def test_every_make_target_that_a_document_names_exists() -> None:
-    targets = set(re.findall(r"^([a-z]+):", read("Makefile"), re.MULTILINE))
-    for document in ("README.md", "CONTRIBUTING.md", ".ci/run"):
-        named = set(re.findall(r"(?:^\$ |`)(?:[A-Z_]+=[^\s`]+ )?make ([a-z]+)", read(document), re.MULTILINE))
+    targets = set(re.findall(r"^([a-z-]+):", read("Makefile"), re.MULTILINE))
+    for document in ("README.md", "CONTRIBUTING.md", "docs/adr/0006-compiled-hot-path.md"):
+        named = set(
+            re.findall(r"(?:^\$ |`)(?:[A-Z_]+=[^\s`]+ )?make ([a-z-]+)", read(document), re.MULTILINE)
+        )
         assert named <= targets, f"{document} names {named - targets}"
+
+
+def test_ci_makes_everything_plain_and_then_compiled() -> None:
+    script = read(".ci/run")
+    parts = re.findall(
+        r"^ *(?:for target in ([a-z -]+); do )?part ([a-z]+|\"\$target\")", script, re.MULTILINE
+    )
+    order = " ".join(listed or name for listed, name in parts).split()
+    assert order == ["setup", "check", "test", "compile", "test-compiled", "integration"]
+    plain, _, compiled = script.partition("unset TOUCHLINE_PURE")
+    assert "export TOUCHLINE_PURE=1" in plain
+    assert "part" in compiled
 
 
 def test_every_link_of_a_document_leads_somewhere() -> None:
@@ -67,7 +84,7 @@ def test_every_path_in_the_table_of_where_to_add_things_exists() -> None:
 
 
 def test_every_setting_that_a_document_names_exists() -> None:
-    known = {*settings_document.variables(), "TOUCHLINE_CONFIG"}
+    known = {*settings_document.variables(), *NOT_SETTINGS, "TOUCHLINE_COMPILE"}
     for path in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "Dockerfile", *ROOT.glob("deploy/*")]:
         named = set(re.findall(r"\bTOUCHLINE_[A-Z_]*[A-Z]\b", path.read_text(encoding="utf-8")))
         assert named <= known, f"{path.name} names {named - known}"
@@ -197,6 +214,13 @@ def test_the_image_runs_as_nobody_special_with_a_health_check() -> None:
     assert all("python:3.11-slim" in value for name, value in instructions if name == "FROM")
 
 
+def test_the_image_is_compiled_and_has_no_compiler() -> None:
+    build, last = re.split(r"^FROM .*$", read("Dockerfile"), flags=re.MULTILINE)[1:]
+    assert "TOUCHLINE_COMPILE=1" in build
+    assert "gcc" in build
+    assert "apt-get" not in last
+
+
 def test_what_the_image_copies_is_not_ignored() -> None:
     admitted = {line[1:] for line in read(".dockerignore").splitlines() if line.startswith("!")}
     copied = {
@@ -237,6 +261,29 @@ def test_constraints_are_what_the_tests_run_with() -> None:
 def test_the_readme_says_nothing_about_the_machine_it_was_written_on() -> None:
     for document in (*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), ROOT / "Makefile", ROOT / "Dockerfile"):
         assert str(ROOT) not in document.read_text(encoding="utf-8"), document.name
+
+
+# Compiled modules
+
+
+def compiled_modules() -> list[str]:
+    names: list[str] = tomllib.loads(read("pyproject.toml"))["tool"]["touchline"]["compiled"]
+    return names
+
+
+def test_modules_come_compiled_or_as_sources_as_the_mode_says() -> None:
+    origins = {name: Path(str(find_spec(name).origin)) for name in compiled_modules()}  # type: ignore[union-attr]
+    as_sources = {name for name, origin in origins.items() if origin.suffix == ".py"}
+    assert as_sources == (set() if schemas.MODE == "compiled" else set(origins))
+
+
+def test_a_change_of_any_compiled_module_is_noticed_and_compiled_anew() -> None:
+    for name in compiled_modules():
+        assert any(name.startswith(f"{package.replace('/', '.')}.") for package in COMPILED), name
+    (watched,) = re.findall(
+        r"^\$\(COMPILED\): .*\$\(shell find (.*) -name '\*\.py'\)$", read("Makefile"), re.MULTILINE
+    )
+    assert tuple(watched.split()) == COMPILED
 
 
 # Import contracts

@@ -18,7 +18,7 @@ from streams.agents.lanes import Batch
 from streams.agents.partition import PartitionState
 from streams.agents.reserved import INTENT_KEY
 from streams.agents.sink import Persister
-from streams.agents.untold import Telling
+from streams.agents.owed import Telling
 from streams.core.watermarks import PartitionClock
 from streams.kafka.delivery import Item
 

@@ -52,10 +52,14 @@ class Ledger:
 
 
 class Oracle:
-    """All events that were published; `interactions` and `journeys` are rows in the order of the columns above."""
+    """All events that were published; `interactions` and `journeys` are rows in the order of the columns above.
 
-    def __init__(self, events: Iterable[SimulatedEvent]) -> None:
+    `secret` is the key of the identifiers' hashes, where there is one.
+    """
+
+    def __init__(self, events: Iterable[SimulatedEvent], secret: bytes | None = None) -> None:
         events = list(events)
+        self._id_key = b"" if secret is None else blake2b(key=secret, digest_size=32, person=b"ids").digest()
         self.dead = sorted(event.value for event in events if event.label == "dead")
         alive = [_read(event) for event in events if event.label != "dead"]
         _name_customers(alive)
@@ -68,7 +72,7 @@ class Oracle:
         self.ledger = Ledger(len(events), len(newest), len(alive) - len(newest), len(self.dead))
         self._journeys = list(_journeys(newest.values()))
         belongs = {
-            (event["source"], event["id"]): journey_id(journey)
+            (event["source"], event["id"]): journey_id(journey, self._id_key)
             for journey in self._journeys
             for event in journey
         }
@@ -78,7 +82,7 @@ class Oracle:
 
     def journeys(self, now: datetime) -> list[Row]:
         """Every journey as it stands at `now`."""
-        return sorted(_journey_row(journey, now) for journey in self._journeys)
+        return sorted(_journey_row(journey, now, self._id_key) for journey in self._journeys)
 
     def newest(self) -> datetime:
         """When the last interaction began."""
@@ -158,11 +162,11 @@ def _journeys(events: Iterable[Event]) -> Iterable[Sequence[Event]]:
         yield journey
 
 
-def journey_id(journey: Sequence[Event]) -> str:
+def journey_id(journey: Sequence[Event], key: bytes) -> str:
     """As documented: BLAKE2b-128 of customer and first interaction, each preceded by its length."""
     customer, first = _customer(journey[0]) or "", journey[0]
     text = f"{len(customer)}:{customer}{len(first['source'])}:{first['source']}{first['id']}"
-    return blake2b(text.encode(), digest_size=16).hexdigest()
+    return blake2b(text.encode(), digest_size=16, key=key).hexdigest()
 
 
 def _is_contact(event: Event) -> bool:
@@ -193,13 +197,13 @@ def _sum(values: Iterable[float | None]) -> float | None:
     return round(sum(known), 6) if known else None
 
 
-def _journey_row(journey: Sequence[Event], now: datetime) -> Row:
+def _journey_row(journey: Sequence[Event], now: datetime, id_key: bytes) -> Row:
     contacts = sum(map(_is_contact, journey))
     outcomes = [known for event in journey if (known := _resolved(event)) is not None]
     resolved = outcomes[-1] if outcomes else None
     path = [event["channel"] for event in journey]
     return (
-        journey_id(journey),
+        journey_id(journey, id_key),
         _customer(journey[0]),
         journey[0]["at"],
         journey[-1]["at"],

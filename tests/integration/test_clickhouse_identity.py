@@ -8,8 +8,9 @@ from msgspec.structs import replace
 from schemas.findings import Finding, FindingChange, Identity
 from schemas.interaction import DAY, Interaction, Micros
 from schemas.records import IdentityChange, IdentityRow, Journey, PlacedInteraction, SinkBatch
+from sinks.clickhouse.client import connect
 from sinks.clickhouse.errors import SinkMisconfigured
-from sinks.clickhouse.hash_key import hold_to_key
+from sinks.clickhouse.hash_key import hold_to_key, id_key_of
 from sinks.clickhouse.migrate import private_database
 from sinks.clickhouse.pseudonyms import CLEAR, Pseudonyms
 from sinks.clickhouse.writer import ClickHouseWriter
@@ -275,3 +276,48 @@ def test_a_database_without_weak_identifiers_may_be_gone_on_with_in_hashes(click
     clear.write_sync(of_old("crm:A1", "c1"))
     clear.close_sync()
     hold_to_key(clickhouse.target, HASHED)
+
+
+# --- the key of ids ------------------------------------------------------------------------------------------
+
+
+def read_id_key(database: Database, pseudonyms: Pseudonyms) -> bytes:
+    client = connect(database.target)
+    try:
+        return id_key_of(client, pseudonyms)
+    finally:
+        client.disconnect()
+
+
+def test_ids_of_a_new_database_have_a_key_that_whoever_has_the_key_of_the_names_has(
+    writer: ClickHouseWriter, clickhouse: Database
+) -> None:
+    assert read_id_key(clickhouse, HASHED) == b"", "nobody has begun it"
+    first = hold_to_key(clickhouse.target, HASHED)
+    assert len(first) == 32
+    assert KEY not in first
+    writer.write_sync(SinkBatch(journeys=(journey("crm:A1", "j1"),)))
+    assert hold_to_key(clickhouse.target, Pseudonyms(KEY)) == first == read_id_key(clickhouse, HASHED)
+    assert read_id_key(clickhouse, Pseudonyms(b"another")) == b""
+    assert read_id_key(clickhouse, CLEAR) == b""
+
+
+def test_a_database_that_was_begun_before_ids_had_a_key_goes_on_without(
+    clickhouse: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    began = [(HASHED.fingerprint, START)]
+    clickhouse.client().execute("INSERT INTO hash_keys_raw (fingerprint, at) VALUES", began)
+    assert hold_to_key(clickhouse.target, HASHED) == b"" == read_id_key(clickhouse, HASHED)
+    assert "`touchline replay`" in caplog.text
+
+
+def test_journeys_from_before_there_was_any_key_keep_their_ids(clickhouse: Database) -> None:
+    clear = ClickHouseWriter(clickhouse.target, CLEAR)
+    clear.write_sync(SinkBatch(journeys=(journey("crm:A1", "j1"),)))
+    clear.close_sync()
+    assert hold_to_key(clickhouse.target, HASHED) == b""
+    assert hold_to_key(clickhouse.target, HASHED) == b"", "also once the fingerprint is there"
+
+
+def test_clear_text_has_ids_without_a_key(clickhouse: Database) -> None:
+    assert hold_to_key(clickhouse.target, CLEAR) == b""

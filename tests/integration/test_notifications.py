@@ -496,9 +496,34 @@ async def test_a_flood_in_several_partitions_is_one_summary_with_all_counts_and_
             await worker.notify.tick()
             await pager.until(lambda items: len(items) == 4)
             await _until_told(worker)
-    key = "touchline:flood:overcharge:major"
+    key = "touchline:flood:overcharge:major:0"
     assert actions(pager.received)[2:] == [("trigger", key), ("resolve", key)]
     assert "6 more findings" in pager.received[2].json["payload"]["custom_details"]["why"]
+
+
+async def test_a_worker_whose_flood_is_over_ends_no_incident_of_another_worker() -> None:
+    rules = all_to("pager", flood_limit=1, flood_window=5 * MINUTE)
+    async with receiving() as pager, posting() as poster:
+        here, there = (
+            Worker(rules, {"pager": PagerDuty("pager", poster, "R0", pager.url)}) for _ in range(2)
+        )
+        async with working(here), working(there):
+            for partition, worker in enumerate((here, there)):
+                for number in range(3):
+                    name = f"f{partition}.{number}"
+                    await worker.take(alert(name, customer=f"crm:{name}"), partition=partition)
+                await _until_told(worker)
+                worker.now = START + 5 * MINUTE
+                await worker.notify.tick()
+                await pager.until(lambda items, partition=partition: len(items) == 2 * partition + 2)
+                await _until_told(worker)
+            here.now = START + 10 * MINUTE
+            await here.notify.tick()
+            await pager.until(lambda items: len(items) == 5)
+            await _until_told(here)
+    key = "touchline:flood:overcharge:major"
+    assert actions(pager.received)[1::2] == [("trigger", f"{key}:0"), ("trigger", f"{key}:1")]
+    assert actions(pager.received)[4] == ("resolve", f"{key}:0")
 
 
 class _Broken:

@@ -1,9 +1,11 @@
 """The world of `identity_protocol` with the product's own journeys agent in it, on a broker and a sink in memory.
 
-What the protocol does step by step there is done by `streams.agents.journeys` here; it can die at each of its effects.
+What the protocol does step by step there is done by `streams.agents.journeys` here; it can die at each of its effects,
+with the rows of several batches not written, and what a dead worker had sent to the sink may arrive later.
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from random import Random
 from typing import Any
@@ -24,6 +26,7 @@ from schemas.links import Name
 from schemas.records import IdentityChange, IdentityRow, SinkBatch
 from schemas.rule_sets import RULES_KEY
 from streams.agents.journeys import Journeys
+from streams.agents.lanes import Rest
 from streams.agents.refusals import Refusals
 from streams.agents.sink import Persister
 from streams.core.advance import Advance
@@ -137,10 +140,12 @@ class Rows:
     async def write(self, batch: SinkBatch) -> None:
         tables = self._world.tables
         for placed in batch.interactions:
+            await self._world.pause()
             self._world.may_die()
             row = Advance((placed,), (), (), (), None)
             tables.write(placed.interaction.customer, row, batch.links_seen, batch.version)
         for journey in batch.journeys:
+            await self._world.pause()
             self._world.may_die()
             tables.write(journey.customer, Advance((), (journey,), (), (), None), 0, batch.version)
         for customer, journey_id in batch.retracted:
@@ -236,14 +241,44 @@ class AgentWorld(World):
     def step(self, worker: Worker, number: int, limit: int) -> None:
         partition, ownership = self.partitions[number], worker.owns[number]
         assert isinstance(ownership, _Ownership)
-        log = self.logs[number][partition.committed : partition.committed + limit]
-        if not log:
-            return
-        records = [Record(offset, value, key) for offset, (key, value) in enumerate(log, partition.committed)]
+        if ownership.read_to < partition.committed or not ownership.resting:
+            ownership.read_to = partition.committed
+        settling = self.deaths == 0.0 and self.steps_to_death is None
+        log = self.logs[number][ownership.read_to : ownership.read_to + limit]
+        if log:
+            self.handle(number, ownership, log)
+        self.finish(number, ownership, len(ownership.resting) if settling else self.rng.randint(0, 2))
+
+    def handle(self, number: int, ownership: "_Ownership", log: Sequence[tuple[bytes, bytes]]) -> None:
+        """The owner handles records that come next; their rows may be written later."""
+        records = [Record(offset, value, key) for offset, (key, value) in enumerate(log, ownership.read_to)]
         batch = App().batch(records, TP(INTERACTIONS, number), ownership.generation)
         batch.app.consumer_generation_id = ownership.generation
-        _loop.run_until_complete(ownership.agent(batch))
-        partition.committed += len(log)
+        rest = _loop.run_until_complete(ownership.agent(batch))
+        ownership.read_to += len(log)
+        ownership.resting.append((_resting(rest), ownership.read_to))
+
+    async def pause(self) -> None:
+        """A place at which other tasks may go on."""
+        if self.rng.random() < 0.5:
+            await asyncio.sleep(0)
+
+    def finish(self, number: int, ownership: "_Ownership", most: int) -> None:
+        """Wait for the rows of the first batches that wait for theirs; then they are acknowledged."""
+        for _ in range(min(most, len(ownership.resting))):
+            rest, read_to = ownership.resting[0]
+            ownership.resting.popleft()
+            self.partitions[number].committed = read_to
+
+    def kill(self, worker: Worker) -> None:
+        """What it had sent to the sink may still arrive, or not."""
+        for ownership in worker.owns.values():
+            assert isinstance(ownership, _Ownership)
+            if self.rng.random() < 0.5:
+                for task in asyncio.all_tasks(_loop):
+                    task.cancel()
+                _loop.run_until_complete(asyncio.sleep(0))
+        super().kill(worker)
 
     def settle(self) -> None:
         self.deaths = 0.0
@@ -275,6 +310,20 @@ class _Ownership:
 
     def __init__(self, generation: int, agent: Journeys) -> None:
         self.generation, self.agent = generation, agent
+        self.read_to = 0
+        """The offset after the last record handled, in this generation."""
+        self.resting: deque[tuple[asyncio.Task[None], int]] = deque()
+        """Batches that wait for their rows, each with the offset behind it."""
+
+
+def _resting(rest: Rest | None) -> "asyncio.Task[None]":
+    async def until_done() -> None:
+        if rest is not None:
+            await rest
+
+    task = _loop.create_task(until_done())
+    task.add_done_callback(lambda done: done.cancelled() or done.exception())
+    return task
 
 
 _loop = asyncio.new_event_loop()

@@ -139,12 +139,12 @@ def decode(value: bytes, headers: tuple[tuple[str, bytes], ...] = ()) -> Interac
     return DECODER.decode(value, headers, "t", 1, 2, 3, NOW)
 
 
-def decode_by_the_models(value: bytes) -> Interaction | Rejected:
+def decode_by_the_models(value: bytes, headers: tuple[tuple[str, bytes], ...] = ()) -> Interaction | Rejected:
     with (
         patch.object(codec, "decode_fast", side_effect=ValueError),
         patch.object(codec, "decode_document", side_effect=ValueError),
     ):
-        return decode(value)
+        return decode(value, headers)
 
 
 headers_of_any_kind = st.lists(
@@ -212,6 +212,53 @@ def test_both_roads_decode_a_valid_event_alike(event: dict[str, Any], ensure_asc
     assert decode(value, (("content-type", b"application/json"),)) == result
     assert decode(b'{"specversion": "1.0", "data": ' + value + b"}") == result
     assert decode_interaction(encode_interaction(result)) == result
+
+
+ATTRIBUTES = {"id": "ce_id", "source": "ce_source", "occurred_at": "ce_time"}
+
+
+@settings(max_examples=300, deadline=None)
+@given(events(), st.data())
+def test_both_roads_read_an_event_in_binary_mode_alike(event: dict[str, Any], data: st.DataObject) -> None:
+    said = {name: str(event[field]) for field, name in ATTRIBUTES.items() if data.draw(st.booleans())}
+    if data.draw(st.booleans()):
+        said["ce_type"] = data.draw(
+            st.just(f"org.example.{event['channel']}.{event['type']}")
+            | st.sampled_from(["phone.call", "x", ""])
+        )
+    for name in said:
+        if data.draw(st.integers(0, 4)) == 0:
+            said[name] = data.draw(
+                words | st.sampled_from(["", "online.case_update", "2026-03-01T10:00:00Z"])
+            )
+    left = dict(event)
+    for field in (*ATTRIBUTES, "channel", "type"):
+        fate = data.draw(st.integers(0, 5))
+        if fate == 0:
+            del left[field]
+        elif fate == 1:
+            left[field] = None
+    headers = (("ce_specversion", b"1.0"), *((name, text.encode()) for name, text in said.items()))
+    value = json.dumps(left).encode()
+    twice = value[:-1] + b", " + json.dumps({field: left[field] for field in list(left)[:1]}).encode()[1:]
+    told = data.draw(st.sampled_from([value, value, b" " + value, twice]))
+    if data.draw(st.booleans()):
+        headers = (*headers, ("content-type", b"application/json"))
+    assert decode(told, headers) == decode_by_the_models(told, headers)
+
+
+controlled = st.text(st.sampled_from('a\n\t\x01\x7f\\"n'), max_size=5)
+
+
+@settings(max_examples=200, deadline=None)
+@given(events(), controlled, st.none() | controlled, controlled, controlled, st.booleans())
+def test_both_roads_find_control_characters_alike(
+    event: dict[str, Any], id_: str, text: str | None, before: str, value: str, ensure_ascii: bool
+) -> None:
+    event |= {"id": id_, "text": text, "attributes": {"a": value}}
+    told = json.dumps(event, ensure_ascii=ensure_ascii)
+    told = told[:-1].replace("{", '{"text": ' + json.dumps(before) + ", ", 1) + "}"
+    assert decode(told.encode()) == decode_by_the_models(told.encode())
 
 
 @settings(max_examples=150, deadline=None)

@@ -22,7 +22,7 @@ from tests.properties.identity_agents import AgentWorld
 from tests.properties.identity_protocol import known_from_the_start
 from tests.properties.test_identity_laws import JOURNEYS, POLICIES, called, events, statements
 
-RULES = Detection(load_rules(rules_folder(None), 30 * DAY))
+RULES = Detection(load_rules(rules_folder(None), 30 * DAY), id_key=b"any key")
 offended = st.builds(
     lambda one, treatment, reason: msgspec.structs.replace(one, treatment=treatment, reason=reason),
     events,
@@ -144,3 +144,28 @@ def test_the_agent_may_die_at_any_effect_of_an_unmerge_also_of_one_that_is_taken
     world.steps_to_death = None
     world.settle()
     assert world.tables.shown() == known_from_the_start(IdentityPolicy(), JOURNEYS, world.links, told).shown()
+
+
+@pytest.mark.parametrize("chances", range(16))
+@pytest.mark.parametrize("late", [True, False])
+def test_the_agent_may_die_before_its_rows_are_written_when_a_late_event_joins_two_journeys(
+    chances: int, late: bool
+) -> None:
+    """It dies at each effect, of which the rows come last; what was in the changelog by then counts."""
+    world = AgentWorld(IdentityPolicy(), JOURNEYS, Random(chances), partitions=1, workers=1)
+    far, between = called(1, 0, phone="+1"), called(2, 1, phone="+1")
+    told = [far, called(3, 2, phone="+1"), called(4, 9, phone="+1")]
+    arriving = [
+        between if late else called(5, 3, phone="+1"),
+        msgspec.structs.replace(far, revision=1, text="!"),
+    ]
+    world.identify(world.workers[0], told)
+    world.settle()
+    world.identify(world.workers[0], arriving)
+    world.steps_to_death = chances
+    for _ in range(3):
+        world.work(0, 2)
+    world.steps_to_death = None
+    world.settle()
+    everything = [*told, *arriving]
+    assert world.tables.shown() == known_from_the_start(IdentityPolicy(), JOURNEYS, [], everything).shown()

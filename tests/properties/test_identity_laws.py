@@ -104,7 +104,7 @@ def test_any_order_any_repetition_any_batching_gives_what_all_at_once_gives(
     assert before == customers(whole)
 
 
-JOURNEYS = JourneyPolicy(gap=DAY, horizon=400 * DAY, max_interactions=1_000)
+JOURNEYS = JourneyPolicy(gap=DAY, horizon=400 * DAY, max_interactions=1_000, id_key=b"any key")
 VALUES = {name: name.partition(":") for name in STRONG + WEAK}
 FIELDS = {"crm": "crm_id"}
 

@@ -4,7 +4,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.links import Link, Statement, forgotten, record_key
-from streams.core.identification.catch_all import _NO_VALUE, _NOBODY, _may_be_nobody
+from streams.core.identification.catch_all import (
+    _MAILBOX_OF_NOBODY,
+    _NO_VALUE,
+    _NOBODY,
+    _may_be_mailbox_of_nobody,
+    _may_be_nobody,
+)
 
 texts = st.text(max_size=12)
 
@@ -17,6 +23,12 @@ texts = st.text(max_size=12)
 def test_a_value_that_stands_for_nobody_passes_the_first_look(kind: str, value: str) -> None:
     if _NOBODY.get(kind, _NO_VALUE).fullmatch(value) is not None:
         assert _may_be_nobody(kind, value)
+
+
+@settings(max_examples=500, deadline=None)
+@given(st.from_regex(_MAILBOX_OF_NOBODY, fullmatch=True))
+def test_a_mailbox_of_nobody_passes_the_first_look(local: str) -> None:
+    assert _may_be_mailbox_of_nobody(local)
 
 
 @given(texts, texts)

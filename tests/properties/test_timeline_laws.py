@@ -31,7 +31,7 @@ from streams.core.state import CustomerState, decode_state, encode_state
 from streams.core.timeline import Step, Timeline, timeline_of
 from tests import builders
 
-POLICY = JourneyPolicy(gap=10, horizon=100_000)
+POLICY = JourneyPolicy(gap=10, horizon=100_000, id_key=b"any key")
 """A gap of ten microseconds, a horizon that nothing falls behind."""
 FAR = 10_000
 """An instant after which every journey of these stories is closed, and nobody is forgotten yet."""
@@ -468,7 +468,7 @@ def test_a_wrong_gap_is_noticed(log: list[Interaction], data: st.DataObject) -> 
     """The negative control of the first law: a core whose gap is one microsecond off agrees only where no
     gap tells.
     """
-    wrong = JourneyPolicy(gap=POLICY.gap - 1, horizon=POLICY.horizon)
+    wrong = replace(POLICY, gap=POLICY.gap - 1)
     machine = run_with_crashes(drawn(data), log, clock_of(log, 0), wrong)
     exactly_a_gap = any(
         later.occurred_at - earlier.occurred_at == POLICY.gap
@@ -574,7 +574,7 @@ def test_disorder_among_arrivals_takes_the_short_way_and_unsays_what_a_crashed_r
     assert_the_same(
         short, advance_customer("crm:ann", begun.state, [later, earlier, twin, better], 120, POLICY)
     )
-    assert short.retracted == [journey_id_of("crm:ann", later.source, later.id)]
+    assert short.retracted == [journey_id_of("crm:ann", later.source, later.id, POLICY.id_key)]
     assert len(short.superseded) == 2
 
 

@@ -193,6 +193,7 @@ def test_the_digest_tells_names_and_contents_apart_and_rewinds() -> None:
     assert digest([source]) == digest([source]) == of("a", b"one")
     assert len({of("a", b"one"), of("b", b"one"), of("a", b"two")}) == 3
     assert of("a", b"one") < 2**63
+    assert digest([source], b"any key") == digest([source], b"any key") != digest([source])
 
 
 @pytest.mark.parametrize(

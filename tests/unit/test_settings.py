@@ -40,6 +40,10 @@ def test_a_named_file_that_is_missing_is_an_error(tmp_path: Path) -> None:
         load_settings({"TOUCHLINE_CONFIG": str(tmp_path / "absent.toml")})
 
 
+def test_asking_for_plain_python_is_no_misspelt_setting(file: Path) -> None:
+    assert load_settings({"TOUCHLINE_PURE": "1"}, file) == load_settings({}, file)
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [

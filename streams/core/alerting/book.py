@@ -36,6 +36,8 @@ class Thread(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """When `pending` was decided."""
     held: Held | None = None
     repeat_at: Micros | None = None
+    incident: int | None = None
+    """Of a flood, while the destination knows of it: the partition that names the incident (`summary_key`)."""
 
     @property
     def opens(self) -> bool:

@@ -128,7 +128,7 @@ def _calmed(thread: Thread, policy: AlertPolicy, window: Micros, now: Micros) ->
         return thread
     traits = policy.destinations.get(thread.destination)
     if traits is None or not traits.holds_open:
-        return _replace(thread, told=None, maybe=None, repeat_at=None)
+        return _replace(thread, told=None, maybe=None, repeat_at=None, incident=None)
     return _replace(thread, pending="calmed", version=window, since=now)
 
 

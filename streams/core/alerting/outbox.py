@@ -39,7 +39,10 @@ class Waiting(NamedTuple):
 
 
 class Receipt(NamedTuple):
-    """Which notice was tried: the finding and the destination, and what exactly was said."""
+    """Which notice was tried: the finding and the destination, and what exactly was said.
+
+    `incident` is what a summary was told under (`Thread.incident`).
+    """
 
     finding_id: str
     destination: str
@@ -47,6 +50,7 @@ class Receipt(NamedTuple):
     version: int
     since: Micros
     severity: Severity
+    incident: int | None = None
 
 
 class Sending(NamedTuple):
@@ -80,7 +84,9 @@ def sending(book: Book, item: Waiting) -> Sending | None:
     if alert.reason == ERASED:
         alert = _replace(alert, customer="")
     severity = _severity(kind, alert, thread)
-    receipt = Receipt(item.finding_id, item.destination, kind, thread.version, thread.since, severity)
+    receipt = Receipt(
+        item.finding_id, item.destination, kind, thread.version, thread.since, severity, thread.incident
+    )
     notice = Notice(
         kind=kind,
         key=incident_key(item.finding_id),
@@ -105,11 +111,12 @@ def delivered(book: Book, receipt: Receipt, now: Micros, policy: AlertPolicy) ->
     if receipt.kind != "repeated":
         rows.append(row_of(alert, thread, receipt.kind, "delivered", "", now, receipt.version))
     if receipt.kind in CLOSING:
-        thread = _replace(thread, told=None, maybe=None, repeat_at=None)
+        thread = _replace(thread, told=None, maybe=None, repeat_at=None, incident=None)
     else:
         traits = policy.destinations.get(thread.destination)
         repeat = None if traits is None or traits.repeat is None else now + traits.repeat
         thread = _replace(thread, told=receipt.severity, maybe=None, heard=True, held=None, repeat_at=repeat)
+        thread = _replace(thread, incident=receipt.incident)
         if record.state != "open":
             thread = _replace(thread, repeat_at=None)
             if thread.pending is None:
@@ -129,7 +136,7 @@ def unsure(book: Book, receipt: Receipt, policy: AlertPolicy) -> Decided:
     thread = record.thread(receipt.destination)
     if thread.knows is not None:
         return Decided(book)
-    thread = _replace(thread, maybe=receipt.severity, heard=True)
+    thread = _replace(thread, maybe=receipt.severity, heard=True, incident=receipt.incident)
     rows: list[AlertRow] = []
     if record.state != "open" and thread.pending is None:
         alert = decode_alert(record.alert)

@@ -19,6 +19,7 @@ from streams.core.detection.lifecycle import final_of, transition
 from streams.core.detection.light import DEFAULT_LIGHT, LightPolicy, light_of
 from streams.core.detection.remembered import Remembered
 from streams.core.detection.ruleset import RuleSet
+from streams.core.policy import key_mark
 from streams.core.state import CustomerState, pack_steps
 from streams.core.timeline import Step
 
@@ -27,12 +28,15 @@ EVERYTHING_STAYS: Final[Micros] = -(1 << 62)
 
 
 class Detection:
-    """What detection depends on: the rules in force and how lights are lit. `version` changes with either."""
+    """What detection depends on: the rules in force, how lights are lit, and the key of the findings' ids (empty:
+    none). `version` changes with any of them.
+    """
 
-    def __init__(self, rules: RuleSet, light: LightPolicy = DEFAULT_LIGHT) -> None:
+    def __init__(self, rules: RuleSet, light: LightPolicy = DEFAULT_LIGHT, id_key: bytes = b"") -> None:
         self.rules: Final = rules
         self.light: Final = light
-        told = f"{rules.version} {light!r}"
+        self.id_key: Final = id_key
+        told = f"{rules.version} {light!r}{key_mark(id_key)}"
         self.version: Final = blake2b(told.encode(), digest_size=6).hexdigest()
 
 
@@ -90,6 +94,7 @@ def watch(
         traits=line.traits,
         known=_untouched(before.known, arrivals) if line.grown else (),
         expects_before=cut if aside else EVERYTHING_STAYS,
+        id_key=detection.id_key,
     )
     after = transition(
         before.known,

@@ -38,6 +38,7 @@ def detect(
     traits: Traits | None = None,
     known: Sequence[Finding] = (),
     expects_before: Micros | None = None,
+    id_key: bytes = b"",
 ) -> Detected:
     """Detect what stands at `now`. Pure: same arguments, same findings.
 
@@ -50,7 +51,8 @@ def detect(
     revision since: those that still stand are taken over as they are. Of interactions at `expects_before` or later
     nobody wants to know whether they must be held.
 
-    An interaction that occurs later than `now` counts: only absence waits for the clock.
+    An interaction that occurs later than `now` counts: only absence waits for the clock. `id_key` is the key of ids
+    (`finding_id_of`), that of all findings in `known`.
     """
     line = Line(interactions, traits or rules.traits(interactions), now, rules.horizon, expects_before)
     union = line.union
@@ -72,10 +74,10 @@ def detect(
         for draft in seen.drafts:
             if complete_from is None or draft.raised_at >= complete_from:
                 same = _unchanged(line, case, draft, before[which]) if which in before else None
-                findings.append(same or _finding(customer, line, case, draft))
+                findings.append(same or _finding(customer, line, case, draft, id_key))
     if findings or final:
         for accumulation in rules.accumulations:
-            findings.extend(_gathered(customer, line, accumulation, findings, finals, complete_from))
+            findings.extend(_gathered(customer, line, accumulation, findings, finals, complete_from, id_key))
     if not findings:
         return Detected((), next_due, tuple(expects))
     for finding in findings:
@@ -85,15 +87,16 @@ def detect(
     return Detected(tuple(findings), next_due, tuple(expects))
 
 
-def finding_id_of(rule: str, case: str, customer: str, anchor: Identity, counted: str) -> str:
+def finding_id_of(rule: str, case: str, customer: str, anchor: Identity, counted: str, key: bytes) -> str:
     """The id of a finding: 32 hexadecimal digits.
 
-    BLAKE2b with a digest of 16 bytes over the UTF-8 of the five parts, each but the last written as
-    its length in characters, a colon and itself; no two different lists are written alike.
+    BLAKE2b (RFC 7693) with a digest of 16 bytes and the `key` (empty: none) over the UTF-8 of the parts, the anchor
+    being two, each but the last written as its length in characters, a colon and itself; no two different lists are
+    written alike.
     """
     parts = (rule, case, customer, anchor.source, anchor.id)
     text = "".join(f"{len(part)}:{part}" for part in parts) + counted
-    return blake2b(text.encode(), digest_size=16).hexdigest()
+    return blake2b(text.encode(), digest_size=16, key=key).hexdigest()
 
 
 def _place(finding: Finding) -> tuple[Micros, str]:
@@ -144,9 +147,9 @@ def _same(line: Line, indices: Sequence[int], told: Sequence[Evidence | Identity
     return True
 
 
-def _finding(customer: str, line: Line, case: CompiledCase, draft: Draft) -> Finding:
+def _finding(customer: str, line: Line, case: CompiledCase, draft: Draft, id_key: bytes) -> Finding:
     anchor = line.interactions[draft.anchor]
-    evidence = tuple([line.evidence(index, case.fields) for index in draft.evidence])
+    evidence = tuple([line.evidence(index, case.told) for index in draft.evidence])
     fewest = draft.counterfactual() if callable(draft.counterfactual) else draft.counterfactual
     return _made(
         customer,
@@ -157,6 +160,7 @@ def _finding(customer: str, line: Line, case: CompiledCase, draft: Draft) -> Fin
         evidence,
         tuple([line.identity(index) for index in fewest]),
         _Words(draft.facts(), anchor, case.fields),
+        id_key,
     )
 
 
@@ -169,13 +173,14 @@ def _made(
     evidence: tuple[Evidence, ...],
     counterfactual: tuple[Identity, ...],
     words: Mapping[str, str],
+    id_key: bytes,
 ) -> Finding:
     if case.channel == "anchor":
         channel = next(one.channel for one in evidence if one.identity == anchor)
     else:
         channel = evidence[0 if case.channel == "first" else -1].channel
     return Finding(
-        finding_id_of(case.rule.id, case.name, customer, anchor, draft.counted),
+        finding_id_of(case.rule.id, case.name, customer, anchor, draft.counted, id_key),
         case.rule.id,
         case.version,
         case.name,
@@ -203,6 +208,7 @@ def _gathered(
     findings: Sequence[Finding],
     finals: Mapping[tuple[str, str], Sequence[Finding]],
     complete_from: Micros | None,
+    id_key: bytes,
 ) -> list[Finding]:
     mine = (case.rule.id, case.name)
     told = [one for one in findings if (one.rule, one.case) != mine]
@@ -212,7 +218,9 @@ def _gathered(
         if draft.told is None or (complete_from is not None and draft.raised_at < complete_from):
             continue
         evidence, anchor, counterfactual = draft.told
-        made.append(_made(customer, line, case, draft, anchor, evidence, counterfactual, draft.facts()))
+        made.append(
+            _made(customer, line, case, draft, anchor, evidence, counterfactual, draft.facts(), id_key)
+        )
     return made
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from math import exp2, floor, log2
 from typing import Final, NamedTuple
 
-from schemas.findings import ChannelLight, Colour, Contribution, Finding, Light
+from schemas.findings import ChannelLight, Colour, Contribution, Finding, Light, weak_names
 from schemas.interaction import DAY, SECOND, Micros
 from schemas.records import Fading
 from schemas.vocabulary import CHANNELS
@@ -115,6 +115,7 @@ def light_of(
             its,
             one.sentence,
             weight / POINT,
+            weak_names(one),
         )
         for one, its, (weight, _) in zip(standing, points, adding, strict=True)
         if its

@@ -5,9 +5,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from hashlib import blake2b
+from string import Formatter
 from typing import Any, Final, Literal, NamedTuple, assert_never
 
 from schemas.interaction import DAY, SECOND, Interaction, Micros
+from schemas.vocabulary import WEAK_KINDS
 from streams.core.detection.absence import Absence
 from streams.core.detection.accumulation import Accumulation
 from streams.core.detection.calendars import Calendar
@@ -38,6 +40,8 @@ DEFINITIONS: Final = 1
 CLOSED_AT_MOST: Final = 14 * DAY
 """How long holidays may keep a calendar closed beyond its week."""
 SUBJECT_FIELDS: Final = ("case_id", "order_id", "reason", "thread_id")
+
+_PERSONAL: Final = frozenset({"customer", *WEAK_KINDS})
 MakeCalendar = Callable[[CalendarFile], Calendar]
 """How a calendar file becomes a calendar: zones and holidays come from outside the core."""
 
@@ -54,7 +58,10 @@ class CompiledCase(NamedTuple):
     touches: int
     detector: Detector
     fields: tuple[str, ...]
-    """Whose values are told with the evidence."""
+    """Those that the case looks at."""
+    told: tuple[str, ...]
+    """Whose values are told with the evidence: these, and identifiers that the sentence repeats, so that who stores it
+    knows which."""
     sentence: str
     action: str
     channel: Literal["anchor", "first", "last"]
@@ -202,7 +209,8 @@ def compile_rules(
                     needs,
                     bits.drawn,
                     detector,
-                    _told_fields(fields),
+                    _plain(fields),
+                    _plain((*fields, *_repeated(case, sentence))),
                     sentence,
                     action,
                     case.channel,
@@ -328,7 +336,15 @@ def _fields(*specs: Mapping[str, Any] | None) -> list[str]:
     return [name for spec in specs if spec is not None for name in compile_condition(spec).fields]
 
 
-def _told_fields(names: Sequence[str]) -> tuple[str, ...]:
+def _repeated(case: Case, sentence: str) -> list[str]:
+    """Fields with a customer's name or a weak identifier whose values a sentence repeats."""
+    named = [name for _, name, _, _ in Formatter().parse(sentence) if name is not None]
+    if isinstance(case, RepeatCase) and case.distinct is not None:
+        named.append(case.distinct)
+    return [name for name in named if name in _PERSONAL]
+
+
+def _plain(names: Sequence[str]) -> tuple[str, ...]:
     """Field names without repetition, derived ones replaced by what they are derived from."""
     plain = (field for name in names for field in BEHIND_DERIVED.get(name, (name,)))
     return tuple(dict.fromkeys(plain))

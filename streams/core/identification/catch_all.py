@@ -21,7 +21,8 @@ _MAILBOX_OF_NOBODY: Final = re.compile(
     r"(?:no|do[._-]?not|not)[._-]?reply.*|.*[._+-]no[._-]?reply|mailer[._-]?daemon|postmaster|hostmaster|abuse"
     r"|bounces?(?:[+._-].*)?"
 )
-_RESERVED_DOMAIN: Final = re.compile(r"(?:.*\.)?(?:invalid|localhost)")
+_ROLES: Final = ("mailer", "postmaster", "hostmaster", "abuse", "bounce")
+_RESERVED_DOMAINS: Final = ("invalid", "localhost")
 
 
 _SOMETHING: Final = frozenset("123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
@@ -38,19 +39,27 @@ def _may_be_nobody(kind: str, value: str) -> bool:
     return False
 
 
+def _may_be_mailbox_of_nobody(local: str) -> bool:
+    """False where it is plain to see that `_MAILBOX_OF_NOBODY` does not fit."""
+    return "reply" in local or local.startswith(_ROLES)
+
+
 class CatchAll:
     """Tells the values that never link, by a policy: made once, asked often."""
 
     def __init__(self, policy: IdentityPolicy) -> None:
         self._words = policy.words
+        self._longest_word = max(map(len, policy.words), default=0)
         self._numbers = policy.own_numbers
-        self._domains = tuple(domain.lower().lstrip("@.") for domain in policy.own_domains)
+        domains = (*_RESERVED_DOMAINS, *(domain.lower().lstrip("@.") for domain in policy.own_domains))
+        self._domains = tuple("." + domain for domain in domains)
         self._blocked = policy.blocked
 
     def __call__(self, name: Name) -> bool:
         """Whether an identifier, given by its name, names nobody."""
         kind, _, value = name.partition(":")
-        if value.casefold() in self._words or name in self._blocked:
+        # Casefolding makes nothing shorter.
+        if (len(value) <= self._longest_word and value.casefold() in self._words) or name in self._blocked:
             return True
         if _may_be_nobody(kind, value) and _NOBODY.get(kind, _NO_VALUE).fullmatch(value) is not None:
             return True
@@ -64,7 +73,6 @@ class CatchAll:
             return False
         return (
             local in self._words
-            or _MAILBOX_OF_NOBODY.fullmatch(local) is not None
-            or _RESERVED_DOMAIN.fullmatch(domain) is not None
-            or any(domain == own or domain.endswith("." + own) for own in self._domains)
+            or (_may_be_mailbox_of_nobody(local) and _MAILBOX_OF_NOBODY.fullmatch(local) is not None)
+            or ("." + domain).endswith(self._domains)
         )

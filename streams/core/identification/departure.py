@@ -101,13 +101,15 @@ def followed_by(first: Advance, second: Advance) -> Advance:
     )
 
 
-def rewrite(customer: Name, before: CustomerState | None, seen: Collection[Identity]) -> Advance:
+def rewrite(
+    customer: Name, before: CustomerState | None, seen: Collection[Identity], policy: JourneyPolicy
+) -> Advance:
     """Write a customer's rows again, all of them, after another run may have written others and died.
 
     `seen` are the interactions that run may have seen: those held before this batch, and those that arrive or are
     refused in it. Each may have begun a journey there that it does not begin here; that journey is retracted.
     """
-    begun = {journey_id_of(customer, *identity) for identity in seen}
+    begun = {journey_id_of(customer, *identity, policy.id_key) for identity in seen}
     if before is None:
         return Advance((), (), sorted(begun), (), None)
     standing = {journey.journey_id for journey in before.journeys}

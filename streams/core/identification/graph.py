@@ -6,6 +6,7 @@ hub knows how many others it was seen with, in whatever order it was learnt.
 """
 
 from collections.abc import Iterator
+from typing import Final
 
 from schemas.interaction import Micros
 from schemas.links import LEARNT, UPSTREAM, Link, Name, Statement, is_strong, kind_of, strength_of
@@ -18,28 +19,30 @@ class Graph:
 
     def __init__(self, policy: IdentityPolicy) -> None:
         self.policy = policy
-        self._edges: dict[Name, Edge | tuple[Edge, ...]] = {}
-        self._hubs: set[Name] = set()
+        self.linked: Final[dict[Name, Edge | tuple[Edge, ...]]] = {}
+        """The edges of each identifier that has one. To be changed by nobody else."""
+        self.hubs: Final[set[Name]] = set()
+        """Identifiers that were seen with too many others. To be changed by nobody else, too."""
         self._days: dict[Micros, Micros] = {}
 
     def __contains__(self, name: Name) -> bool:
-        return name in self._edges or name in self._hubs
+        return name in self.linked or name in self.hubs
 
     def __len__(self) -> int:
-        return len(self._edges)
+        return len(self.linked)
 
     def names(self) -> Iterator[Name]:
         """Every identifier that has an edge, or had too many."""
-        yield from self._edges
-        yield from self._hubs - self._edges.keys()
+        yield from self.linked
+        yield from self.hubs - self.linked.keys()
 
     def is_hub(self, name: Name) -> bool:
         """Whether it was seen with too many others."""
-        return name in self._hubs
+        return name in self.hubs
 
     def around(self, name: Name) -> tuple[Edge, ...]:
         """The edges of an identifier; of a hub those that somebody told."""
-        found = self._edges.get(name)
+        found = self.linked.get(name)
         if found is None:
             return ()
         return found if type(found) is tuple else (found,)  # type: ignore[return-value]
@@ -50,15 +53,15 @@ class Graph:
 
     def sole(self, name: Name) -> Edge | None:
         """The only edge of an identifier, if it has one and nobody told it."""
-        found = self._edges.get(name)
-        if found is None or type(found) is tuple or found.told or name in self._hubs:  # type: ignore[union-attr]
+        found = self.linked.get(name)
+        if found is None or type(found) is tuple or found.told or name in self.hubs:  # type: ignore[union-attr]
             return None
         return found  # type: ignore[return-value]
 
     def edge(self, a: Name, b: Name) -> Edge | None:
         """What is known of a pair."""
-        here, there = (a, b) if b in self._hubs else (b, a)
-        found = self._edges.get(here)
+        here, there = (a, b) if b in self.hubs else (b, a)
+        found = self.linked.get(here)
         if type(found) is tuple:
             for edge in found:
                 if there in (edge.a, edge.b):
@@ -68,7 +71,7 @@ class Graph:
 
     def is_known(self, a: Name, b: Name, at: Micros, day: Micros) -> bool:
         """Whether it is known that the two were seen together earlier than `at`, and on that day or later."""
-        found = self._edges.get(b)
+        found = self.linked.get(b)
         if type(found) is Edge and found.a == a:
             return found.first_seen < at and day <= found.last_seen
         edge = self.edge(a, b)
@@ -76,22 +79,25 @@ class Graph:
 
     def is_settled(self, a: Name, b: Name) -> bool:
         """Whether nothing that may yet be learnt of a pair can matter: both are hubs."""
-        return a in self._hubs and b in self._hubs
+        return a in self.hubs and b in self.hubs
 
     def learn(self, link: Link) -> list[Name]:
         """Unite a link with what is known; the identifiers that a hub, if this made one, no longer reaches."""
-        edges = self._edges
-        if link.b not in edges and link.b not in self._hubs and link.a not in self._hubs:
-            held = edges.get(link.a)
-            if type(held) is not tuple or len(held) < self.policy.hub:
-                # The common case: the weaker end is new.
-                day = self._days.setdefault(link.last_seen, link.last_seen)
-                edge = Edge(self._own(link.a), link.b, link.first_seen, day, link.evidence)
-                edges[link.b] = edge
-                if held is None:
-                    edges[edge.a] = edge
-                else:
-                    edges[edge.a] = (*held, edge) if type(held) is tuple else (held, edge)  # type: ignore[assignment]
+        edges = self.linked
+        a, b = link.a, link.b
+        if b not in edges and b not in self.hubs and a not in self.hubs:
+            # The common case: the weaker end is new.
+            held = edges.get(a)
+            day = self._days.setdefault(link.last_seen, link.last_seen)
+            if held is None:
+                edges[a] = edges[b] = Edge(a, b, link.first_seen, day, link.evidence)
+                return []
+            several = held if isinstance(held, tuple) else (held,)
+            if len(several) < self.policy.hub:
+                one = several[0]
+                edge = Edge(one.a if one.a == a else one.b, b, link.first_seen, day, link.evidence)
+                edges[b] = edge
+                edges[edge.a] = (*several, edge)
                 return []
         return self._unite(link)
 
@@ -128,7 +134,7 @@ class Graph:
             return
         edge.told = tuple(told for told in edge.told if told is not statement)
         for name in (a, b):
-            if not edge.told and (not edge.is_learnt or name in self._hubs):
+            if not edge.told and (not edge.is_learnt or name in self.hubs):
                 self._release(name, edge)
 
     def unlearn(self, a: Name, b: Name) -> None:
@@ -146,9 +152,9 @@ class Graph:
 
         What operators say always counts. What systems tell counts unless they alone tell too much.
         """
-        edges = self._edges.get(name)
+        edges = self.linked.get(name)
         if type(edges) is not tuple or name[:2] == "cr":
-            return LEARNT if name in self._hubs else -1
+            return LEARNT if name in self.hubs else -1
         seen: dict[str, int] = {}
         told: dict[str, int] = {}
         for edge in edges:
@@ -167,32 +173,32 @@ class Graph:
                 return UPSTREAM
             if seen and max(seen.values()) > limit:
                 return LEARNT
-        return LEARNT if name in self._hubs else -1
+        return LEARNT if name in self.hubs else -1
 
     def _hold(self, name: Name, edge: Edge) -> None:
         """Put an edge at one of its ends."""
-        if name in self._hubs and not edge.told:
+        if name in self.hubs and not edge.told:
             return
         held = self.around(name)
         if not any(one is edge for one in held):
-            self._edges[name] = (*held, edge) if held else edge
+            self.linked[name] = (*held, edge) if held else edge
 
     def _crowd(self, name: Name) -> list[Name]:
         """Make a hub of an identifier that was seen with too many others; the ones that are cut off by that."""
         held = self.around(name)
         if (
             len(held) <= self.policy.hub
-            or name in self._hubs
+            or name in self.hubs
             or sum(one.is_learnt for one in held) <= self.policy.hub
         ):
             return []
-        self._hubs.add(name)
+        self.hubs.add(name)
         self._keep(name, (one for one in held if one.told))
         return [one.other(name) for one in held]
 
     def _own(self, name: Name) -> Name:
         """The very string that is held already, so that a name is in memory once."""
-        held = self._edges.get(name)
+        held = self.linked.get(name)
         if held is None:
             return name
         one = held[0] if type(held) is tuple else held
@@ -204,9 +210,9 @@ class Graph:
     def _keep(self, name: Name, edges: Iterator[Edge]) -> None:
         kept = tuple(edges)
         if not kept:
-            self._edges.pop(name, None)
+            self.linked.pop(name, None)
         else:
-            self._edges[name] = kept[0] if len(kept) == 1 else kept
+            self.linked[name] = kept[0] if len(kept) == 1 else kept
 
 
 _COUNTED_AT = (frozenset[int](), frozenset({0}), frozenset({0}), *[frozenset({3, 4})] * 3)

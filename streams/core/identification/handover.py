@@ -63,5 +63,5 @@ def advance_in(
         seen = {*refused, *leaving, *(arrival.key for arrival in arrivals)}
         if before is not None:
             seen.update(step.identity for step in before.steps())
-        advance = followed_by(advance, rewrite(customer, advance.state, seen))
+        advance = followed_by(advance, rewrite(customer, advance.state, seen, policy))
     return followed_by(advance, advance_customer(customer, advance.state, arrivals, now, policy))

@@ -8,20 +8,22 @@ from schemas.interaction import DAY, Micros
 from schemas.links import (
     PREFIXES,
     WEAK_FROM,
+    Identified,
     Link,
     Name,
     Record,
     Statement,
     is_strong,
+    kind_of,
     merged_links,
     merged_statements,
     names_of,
     strength_of,
 )
-from schemas.vocabulary import IDENTIFIER_KINDS
 from streams.core.identification.catch_all import CatchAll
 from streams.core.identification.edge import Edge
 from streams.core.identification.graph import Graph
+from streams.core.identification.placement import place_all
 from streams.core.identification.policy import DEFAULT_POLICY, IdentityPolicy
 from streams.core.identification.region import strong_region, weak_region
 from streams.core.identification.settle import Place, Settlement
@@ -39,7 +41,10 @@ class IdentityIndex:
 
     def __init__(self, policy: IdentityPolicy = DEFAULT_POLICY, records: Iterable[Record] = ()) -> None:
         """Begin with what a log holds: cheaper than `apply`, since every identifier is placed once."""
+        self.policy = policy
+        """What may link and how far."""
         self._graph = Graph(policy)
+        self._linked = self._graph.linked
         self._is_catch_all = CatchAll(policy)
         self._told: dict[tuple[str, str], Statement] = {}
         self._customers: dict[Name, Name] = {}
@@ -69,13 +74,13 @@ class IdentityIndex:
             customer = self._customers.get(name)
             if customer is not None:
                 return customer
-            if name not in self._shared and self._names_somebody(name):
+            if name not in self._shared and (name in self._linked or self._names_somebody(name)):
                 return name
         elif not unnormalised and identifiers.count(None) == 5:
             customer = self._customers.get(_first_name(identifiers))
             if customer is not None:
                 return customer
-        names = self._usable(identifiers, unnormalised)
+        names = self._usable(names_of(identifiers), unnormalised)
         best: Name | None = None
         for name in names:
             if name in self._shared:
@@ -134,35 +139,35 @@ class IdentityIndex:
 
     def learn(
         self,
-        identifiers: Identifiers,
+        known: Identified,
         unnormalised: tuple[str, ...],
         occurred_at: Micros,
         source: str,
         id: str,  # noqa: A002 - the contract's own word
     ) -> list[Link]:
-        """The records that an interaction adds to the log; nothing is changed before they are read back.
+        """The records that an interaction, or whose identifiers are `known`, adds to the log; nothing is changed before
+        they are read back.
 
         Each of its identifiers is linked with each: what one of them says of the interaction may depend on another.
         """
-        absent = identifiers.count(None)
-        if absent >= 5:
+        names = names_of(known)
+        if len(names) < 2:
             return []
         day = occurred_at - occurred_at % DAY
-        if absent == 4 and not unnormalised:
-            names = names_of(identifiers)
-            if len(names) < 2 or self._graph.is_known(names[0], names[1], occurred_at, day):
-                return []
+        is_known = self._graph.is_known
+        if len(names) == 2 and not unnormalised and is_known(names[0], names[1], occurred_at, day):
+            return []  # the common case
         news: list[Link] = []
-        for a, b in combinations(self._usable(identifiers, unnormalised), 2):
+        for a, b in combinations(self._usable(names, unnormalised), 2):
             edge = self._graph.edge(a, b)
             if edge is None or not edge.is_learnt:
                 if not self._graph.is_settled(a, b):
                     news.append(Link(a, b, occurred_at, day, f"{source}\x1f{id}"))
             elif day > edge.last_seen or occurred_at <= edge.first_seen:
-                known = edge.link()
-                assert known is not None
-                link = merged_links(known, Link(a, b, occurred_at, day, f"{source}\x1f{id}"))
-                if link != known:
+                held = edge.link()
+                assert held is not None
+                link = merged_links(held, Link(a, b, occurred_at, day, f"{source}\x1f{id}"))
+                if link != held:
                     news.append(link)
         return news
 
@@ -170,9 +175,13 @@ class IdentityIndex:
         """`apply` for an index that knows nothing yet: cheaper, since every identifier is placed once."""
         if self._told or len(self._graph):
             raise ValueError("only an empty index can be loaded")
+        linked, somebody, learn = self._linked, self._names_somebody, self._graph.learn
         for record in records:
-            self._take(record, None)
-        self._settle_all()
+            if not isinstance(record, Link):
+                self._take(record, None)
+            elif (record.a in linked or somebody(record.a)) and (record.b in linked or somebody(record.b)):
+                learn(record)
+        place_all(self._graph, self._customers, self._put)
 
     def apply(self, records: Iterable[Record]) -> Changes:
         """Unite records with what is known; the identifiers whose place changed by that."""
@@ -238,15 +247,10 @@ class IdentityIndex:
 
     # --- within ------------------------------------------------------------------------------------------
 
-    def _usable(self, identifiers: Identifiers, unnormalised: tuple[str, ...]) -> list[Name]:
+    def _usable(self, names: list[Name], unnormalised: tuple[str, ...]) -> list[Name]:
         if unnormalised:
-            identifiers = Identifiers(
-                *(
-                    None if kind in unnormalised else value
-                    for kind, value in zip(IDENTIFIER_KINDS, identifiers, strict=True)
-                )
-            )
-        return [name for name in names_of(identifiers) if self._names_somebody(name)]
+            names = [name for name in names if kind_of(name) not in unnormalised]
+        return [name for name in names if self._names_somebody(name)]
 
     def _names_somebody(self, name: Name) -> bool:
         return name in self._graph or not self._is_catch_all(name)
@@ -307,27 +311,6 @@ class IdentityIndex:
         changes[edge.b] = before, after
         self._put(edge.b, after)
         return True
-
-    def _settle_all(self) -> None:
-        graph = self._graph
-        settlement = Settlement(graph, self.customer)
-        settlement.settle_strong({name for name in graph.names() if is_strong(name)})
-        for name, place in settlement.places.items():
-            self._put(name, place)
-        crowded = {name for name in settlement.places if graph.closed(name) >= 0}
-        customers = self._customers
-        rest: set[Name] = set()
-        for name in graph.names():
-            if not is_strong(name):
-                edge = graph.sole(name)
-                if edge is not None and is_strong(edge.a) and edge.a not in crowded:
-                    customers[name] = customers.get(edge.a, edge.a)
-                else:
-                    rest.add(name)
-        settlement = Settlement(graph, self.customer)
-        settlement.settle_weak(rest)
-        for name, place in settlement.places.items():
-            self._put(name, place)
 
     def _settle(self, touched: dict[Name, int]) -> Changes:
         if not touched:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final
+from zlib import crc32
 
 from schemas.vocabulary import IdentifierKind
 
@@ -52,6 +53,17 @@ class IdentityPolicy:
                     raise ValueError(f"{name}: {kind} must be 1 or more, not {limit}")
         if self.hub < 1:
             raise ValueError(f"hub must be 1 or more, not {self.hub}")
+
+    @property
+    def basis(self) -> int:
+        """A digest of all of it: with another one the same links may give other customers."""
+        told = (
+            sorted(self.customers.items()),
+            sorted(self.companions.items()),
+            self.hub,
+            *(sorted(names) for names in (self.words, self.own_numbers, self.own_domains, self.blocked)),
+        )
+        return crc32(repr(told).encode())
 
 
 DEFAULT_POLICY: Final = IdentityPolicy()

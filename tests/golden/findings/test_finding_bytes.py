@@ -46,5 +46,7 @@ def test_a_finding_is_written_as_it_was() -> None:
 
 
 def test_ids_stay_what_they_are() -> None:
-    told = finding_id_of("slow_answer", "unanswered", "crm:Ан", Identity("mail", "m-1"), "")
+    told = finding_id_of("slow_answer", "unanswered", "crm:Ан", Identity("mail", "m-1"), "", b"")
     assert told == "c8cdff3172d61c95bd87e8c891ad2608"
+    keyed = finding_id_of("slow_answer", "unanswered", "crm:Ан", Identity("mail", "m-1"), "", b"any key")
+    assert keyed == "a747ac31f5425feeaeda5f01e3fc9655"

@@ -54,14 +54,14 @@ class Logs:
         self.news.set()
         return offset
 
-    def link(self, *records: LinkRecord) -> None:
+    def link(self, *records: LinkRecord, timestamp: int = 0) -> None:
         """Add records of links."""
         for record in records:
-            self.append(LINKS, record_key(record), encode_record(record))
+            self.append(LINKS, record_key(record), encode_record(record), timestamp)
 
-    def forget(self, record: LinkRecord) -> None:
+    def forget(self, record: LinkRecord, timestamp: int = 0) -> None:
         """Add a tombstone."""
-        self.append(LINKS, record_key(record), None)
+        self.append(LINKS, record_key(record), None, timestamp)
 
     def correct(self, correction: Correction, timestamp: int = 0) -> None:
         """Add a correction."""

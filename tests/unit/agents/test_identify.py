@@ -20,9 +20,10 @@ from schemas.topics import partition_of
 from streams.agents.announcing import Announcer
 from streams.agents.facts import Facts
 from streams.agents.identify import Identify
-from streams.agents.lanes import Fenced
+from streams.agents.lanes import Fenced, finish
 from streams.agents.refusals import Refusals
 from streams.agents.sink import Persister
+from streams.kafka.delivery import SharedDelivery
 from tests.unit.agents.fake_logs import CORRECTIONS, LINKS, Logs
 from tests.unit.agents.fakes import HASHES, App, Builder, Epochs, Metadata, Producer, Record, Sink
 
@@ -75,8 +76,7 @@ class Bench:
         }
         self.agent = Identify(
             decode=Decoder("BG", 300_000_000, customer_of=self.known.index.customer_of).decode,
-            producer=lambda: producer,
-            interactions_topic="interactions",
+            interactions=SharedDelivery(lambda: producer, "interactions"),
             partitions=PARTITIONS,
             **shared,
         )
@@ -105,7 +105,8 @@ class Bench:
             Record(offset, value, b"k%d" % offset, topic, 1, 1_700_000_000_000, (("h", b"\xff"),))
             for offset, value in enumerate(values)
         )
-        await self.agent(self.app.batch(records, TP(topic, 1)))
+        batch = self.app.batch(records, TP(topic, 1))
+        await finish(batch, await self.agent(batch))
 
 
 def event(number: int, at: str = "2026-03-01T10:00:00Z", **customer: str) -> bytes:
@@ -179,7 +180,8 @@ async def test_dead_letters_are_delivered_before_any_row_says_so(bench: Bench) -
 
 
 async def test_a_tombstone_is_a_dead_letter(bench: Bench) -> None:
-    await bench.agent(bench.app.batch([Record(0, None, b"k", "touchline.visit")]))
+    batch = bench.app.batch([Record(0, None, b"k", "touchline.visit")])
+    await finish(batch, await bench.agent(batch))
     assert [(letter.value, letter.stage) for letter in bench.sink.written[0].dead_letters] == [
         (None, "decode")
     ]
@@ -196,11 +198,20 @@ async def test_a_batch_of_nothing_but_dead_letters_moves_no_watermark(bench: Ben
 
 
 async def test_nothing_is_acknowledged_or_marked_when_the_partition_is_lost_on_the_way(bench: Bench) -> None:
-    bench.sink._before = lambda _batch: setattr(bench.app, "rebalancing_count", 1)
+    bench.producer._before = lambda topic: setattr(bench.app, "rebalancing_count", topic == "interactions")
     with pytest.raises(Fenced):
         await bench.handle(event(0, crm_id="ann"))
     assert bench.app.acks == []
     assert bench.marks.seen == []
+
+
+async def test_nothing_is_acknowledged_when_the_partition_is_lost_while_the_ledger_is_written(
+    bench: Bench,
+) -> None:
+    bench.sink._before = lambda _batch: setattr(bench.app, "rebalancing_count", 1)
+    with pytest.raises(Fenced):
+        await bench.handle(event(0, crm_id="ann"))
+    assert bench.app.acks == []
 
 
 CALL, MAIL = {"crm_id": "ann", "email": "ann@example.com"}, {"email": "ann@example.com"}
@@ -283,15 +294,14 @@ def fact(number: int, revision: int = 0, operation: str = "link", **more: Any) -
 
 
 async def tell(bench: Bench, *values: bytes) -> None:
-    await bench.facts(
-        bench.app.batch(
-            (
-                Record(offset, value, topic="touchline.identity", partition=1)
-                for offset, value in enumerate(values)
-            ),
-            TP("touchline.identity", 1),
-        )
+    batch = bench.app.batch(
+        (
+            Record(offset, value, topic="touchline.identity", partition=1)
+            for offset, value in enumerate(values)
+        ),
+        TP("touchline.identity", 1),
     )
+    await finish(batch, await bench.facts(batch))
 
 
 async def test_a_fact_is_stored_when_it_is_in_the_log_and_repetitions_are_superseded(bench: Bench) -> None:

@@ -1,5 +1,6 @@
 """The journeys agent: the order of its effects, and a record that alone makes the core raise."""
 
+import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -17,11 +18,13 @@ from schemas.interaction import (
     encode_watermarks,
     routing_key,
 )
+from schemas.records import SinkBatch
 from schemas.rule_sets import RULES_KEY, encode_rules
 from streams.agents import journeys as module
 from streams.agents.clocks import CLOCK_KEY
 from streams.agents.journeys import Journeys
-from streams.agents.lanes import Fenced, Unavailable
+from streams.agents.lanes import Fenced, Unavailable, finish
+from streams.agents.owed import OWED_KEYS
 from streams.agents.refusals import Refusals
 from streams.agents.sink import Persister
 from streams.core.batch import advance_batch
@@ -74,7 +77,8 @@ class Bench:
         )
 
     async def handle(self, *records: Record) -> None:
-        await self.agent(self.app.batch(records))
+        batch = self.app.batch(records)
+        await finish(batch, await self.agent(batch))
 
 
 def records(*interactions: Interaction, first: int = 0) -> list[Record]:
@@ -92,11 +96,11 @@ ANN = call("2026-03-01T10:00Z", by="crm:ann")
 BOB = visit("2026-03-01T11:00Z", by="crm:bob")
 
 
-async def test_rows_then_changelog_then_state_then_acknowledgement() -> None:
+async def test_changelog_then_state_then_rows_then_acknowledgement() -> None:
     order: list[str] = []
     bench = Bench(order)
     await bench.handle(*records(ANN))
-    assert order == ["interactions", "rows", "changelog"], "first its own control record, when it takes over"
+    assert order == ["interactions", "changelog", "rows"], "first its own control record, when it takes over"
     assert set(bench.states[0]) == {b"crm:ann", CLOCK_KEY}
     assert dict(bench.producer.sent["changelog", 0]) == bench.states[0]
     assert bench.written == [(0, 1)]
@@ -112,7 +116,9 @@ async def test_version_is_the_epochs_base_and_the_last_offset_of_the_batch() -> 
 
 
 @pytest.mark.parametrize("lost_at", ["rows", "changelog"])
-async def test_a_partition_lost_on_the_way_changes_no_state_and_acknowledges_nothing(lost_at: str) -> None:
+async def test_a_partition_lost_on_the_way_acknowledges_nothing_and_changes_no_state_that_is_not_stored(
+    lost_at: str,
+) -> None:
     bench = Bench()
 
     def lose(step: str) -> None:
@@ -123,10 +129,10 @@ async def test_a_partition_lost_on_the_way_changes_no_state_and_acknowledges_not
     bench.producer._before = lose
     with pytest.raises(Fenced):
         await bench.handle(*records(ANN))
-    assert bench.states[0] == {}
+    assert set(bench.states[0]) == ({b"crm:ann", CLOCK_KEY} if lost_at == "rows" else set())
     assert bench.app.acks == []
-    assert bench.written == []
-    assert (("changelog", 0) in bench.producer.sent) == (lost_at == "changelog")
+    assert len(bench.written) == (lost_at == "rows")
+    assert ("changelog", 0) in bench.producer.sent
 
 
 async def test_the_same_batch_again_in_the_next_generation_ends_in_the_same_state() -> None:
@@ -136,7 +142,8 @@ async def test_the_same_batch_again_in_the_next_generation_ends_in_the_same_stat
     with pytest.raises(Fenced):
         await again.handle(*records(ANN, BOB))
     again.producer._before = lambda _topic: None
-    await again.agent(again.app.batch(records(ANN, BOB), generation=2))
+    batch = again.app.batch(records(ANN, BOB), generation=2)
+    await finish(batch, await again.agent(batch))
     assert again.states == bench.states
     assert again.sink.written[-1] == bench.sink.written[-1]
 
@@ -272,3 +279,120 @@ async def test_foreign_bytes_on_the_topic_are_a_dead_letter_and_their_neighbours
     assert [where.offset for where in refused.received] == [1, 2, 3]
     assert {placed.interaction.customer for placed in good.interactions} == {"crm:ann", "crm:bob"}
     assert len(bench.app.acks) == 1
+
+
+class SlowSink(Sink):
+    """Lets a batch be written when it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[SinkBatch] = []
+        self._open = asyncio.Semaphore(0)
+
+    async def write(self, batch: SinkBatch) -> None:
+        self.asked.append(batch)
+        await self._open.acquire()
+        await super().write(batch)
+
+    def let_through(self, number: int = 1) -> None:
+        for _ in range(number):
+            self._open.release()
+
+
+async def test_states_go_on_while_rows_are_written() -> None:
+    bench = Bench(sink=(sink := SlowSink()))
+    await bench.agent(bench.app.batch(records(ANN)))
+    second = bench.app.batch(records(BOB, first=1))
+    rest = await bench.agent(second)
+    assert {b"crm:ann", b"crm:bob"} < set(bench.states[0]), "both are in the changelog"
+    assert sink.written == []
+    sink.let_through(2)
+    await finish(second, rest)
+    assert [batch.version for batch in sink.written] == [1_000, 1_001]
+
+
+async def test_rows_that_count_as_much_as_others_wait_until_those_are_written() -> None:
+    bench = Bench(sink=(sink := SlowSink()))
+    bench.producer.sent["interactions", 0] = [(b"k", b"v")] * 20
+    first = bench.app.batch(records(ANN))
+    rest = await bench.agent(first)
+    handling = asyncio.create_task(bench.agent(bench.app.batch(records(BOB, first=1))))
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert not handling.done(), "before the owner's own record is read all rows have one version"
+    assert len(sink.asked) == 1
+    sink.let_through()
+    await finish(first, rest)
+    await handling
+    await asyncio.sleep(0)
+    assert [batch.version for batch in sink.asked] == [1_020, 1_020]
+
+
+async def succeeded(bench: Bench, *records: Record) -> Bench:
+    """The next owner, who finds the states of one that died and reads its records again."""
+    successor = Bench()
+    successor.states = bench.states
+    successor.app.consumer_generation_id = 2
+    batch = successor.app.batch(records, generation=2)
+    await finish(batch, await successor.agent(batch))
+    return successor
+
+
+async def test_what_time_had_closed_is_written_by_the_next_owner_if_the_rows_were_not() -> None:
+    bench = Bench()
+    await bench.handle(*records(ANN))
+    bench.sink = bench.agent._persister._sink = SlowSink()
+    end = watermark(1, ANN.occurred_at + GAP + 1)
+    await bench.agent(bench.app.batch([end]))
+    successor = await succeeded(bench, end)
+    closed = [one.closed for batch in successor.sink.written for one in batch.journeys]
+    assert closed == [True]
+    again = await succeeded(successor, end)
+    assert [one.closed for batch in again.sink.written for one in batch.journeys] == [True], (
+        "until another step"
+    )
+    await again.agent(again.app.batch(records(BOB, first=30), generation=2))
+    assert not again.states[0].keys() & set(OWED_KEYS)
+
+
+async def test_findings_are_told_by_the_next_owner_if_they_were_not() -> None:
+    bench = Bench(sink=SlowSink())
+    rules = Record(0, encode_rules(read_folder(rules_folder(None), 30 * DAY)), RULES_KEY)
+    rude = records(msgspec.structs.replace(ANN, treatment="rude"), first=1)
+    await bench.agent(bench.app.batch([rules, *rude]))
+    bench.producer.sent.clear()
+    successor = await succeeded(bench, *rude)
+    assert [change.finding.rule for batch in successor.sink.written for change in batch.findings] == [
+        "bad_treatment"
+    ]
+    assert [light.colour for batch in successor.sink.written for light in batch.lights] == ["red"]
+    assert len(successor.producer.sent["alerts", 0]) == 1
+
+
+async def test_with_more_to_keep_than_a_debt_may_hold_rows_come_before_states(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "MOST_ROWS", 2)
+    order: list[str] = []
+    bench = Bench(order)
+    await bench.handle(*records(*(call("2026-03-01T10:00Z", by=f"crm:{number}") for number in range(3))))
+    order.clear()
+    await bench.handle(watermark(9, ANN.occurred_at + GAP + 1))
+    assert order == ["rows", "changelog"]
+    assert not bench.states[0].keys() & set(OWED_KEYS)
+
+
+async def test_so_many_steps_are_owed_at_the_most() -> None:
+    bench = Bench(sink=(sink := SlowSink()))
+    for number in range(len(OWED_KEYS)):
+        await bench.agent(
+            bench.app.batch(records(call("2026-03-01T10:00Z", by=f"crm:{number}"), first=number))
+        )
+    handling = asyncio.create_task(bench.agent(bench.app.batch(records(BOB, first=99))))
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert not handling.done()
+    assert b"crm:bob" not in bench.states[0]
+    sink.let_through()
+    await handling
+    assert b"crm:bob" in bench.states[0]

@@ -1,6 +1,7 @@
 """What a worker knows of who is whom: read whole at the start, followed from there on, asked by position."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 
 import pytest
@@ -11,6 +12,7 @@ from schemas.identifiers import Identifiers
 from schemas.interaction import DAY
 from schemas.links import Link, Statement, encode_record, record_key
 from schemas.records import IdentityChange
+from schemas.topics import LINKS as LINKS_TOPIC
 from streams.agents import knowledge as reading
 from streams.agents.knowledge import Knowledge
 from tests.unit.agents.fake_logs import CORRECTIONS, ERASURES, LINKS, Logs
@@ -131,6 +133,41 @@ async def test_touched_are_those_who_may_hold_what_belongs_elsewhere(logs: Logs,
     assert known.touched_since(begin) == {MAIL, BOB}
     assert known.touched_since(begin + 1) == frozenset()
     assert known.touched_since(begin - 1) is None, "of what was before the start nothing can be said"
+
+
+async def test_what_the_latest_records_changed_is_known_at_a_start_too(
+    logs: Logs, known: Knowledge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "TAIL", 3)
+    now = int(time.time() * 1_000)
+    logs.link(learnt(ANN, "email:of@old.example"))
+    logs.link(learnt(BOB, MAIL), learnt(ANN, PHONE), told(ANN, PHONE, links=False), timestamp=now)
+    logs.forget(learnt(BOB, MAIL), timestamp=now)
+    await known.start()
+    assert known.links_seen == 5
+    assert known.touched_since(1) is None, "more than is read one by one"
+    assert {name: change.kind for name, change in known.changes_since(2).items()} == {
+        PHONE: "unmerge", MAIL: "unmerge",
+    }  # fmt: skip
+    assert known.changes_since(3)[PHONE][:3] == (PHONE, ANN, PHONE)
+    assert known.touched_since(4) == {BOB}
+    assert known.touched_since(5) == frozenset()
+
+
+async def test_what_compaction_may_have_touched_is_not_told_from_what_it_repeats(
+    logs: Logs, known: Knowledge
+) -> None:
+    """The second record of a link is no merge, though the first one is gone."""
+    kept = LINKS_TOPIC.uncompacted
+    assert kept is not None
+    old = int((time.time() - kept.total_seconds()) * 1_000)
+    logs.link(learnt(ANN, PHONE, 3), timestamp=old)
+    logs.link(learnt(ANN, PHONE, 2), timestamp=old)
+    logs.compact()
+    logs.link(learnt(ANN, MAIL, 4), timestamp=int(time.time() * 1_000))
+    await known.start()
+    assert known.touched_since(1) is None
+    assert known.changes_since(2).keys() == {MAIL}
 
 
 async def test_a_change_says_who_why_and_when(logs: Logs, known: Knowledge) -> None:

@@ -48,7 +48,6 @@ class Gate:
         await self._open.acquire()
         batch.check()
         self.handled.append((batch.tp, [record.offset for record in batch.records]))
-        batch.acknowledge()
 
     def let_through(self, number: int = 1) -> None:
         for _ in range(number):
@@ -64,9 +63,17 @@ async def idle(road: Lanes, *tps: TP) -> None:
             await asyncio.sleep(0)
 
 
-def start(app: App, handler: Any, max_records: int = 100) -> tuple[Stream, Lanes, "asyncio.Task[None]"]:
+async def settled() -> None:
+    """Everything that may go on has gone on."""
+    for _ in range(50):
+        await asyncio.sleep(0)
+
+
+def start(
+    app: App, handler: Any, max_records: int = 100, at_once: int = 1
+) -> tuple[Stream, Lanes, "asyncio.Task[None]"]:
     stream = Stream()
-    road = Lanes(app, handler, max_records=max_records)
+    road = Lanes(app, handler, max_records=max_records, at_once=at_once)
     return stream, road, asyncio.create_task(road.run(stream.events()))
 
 
@@ -129,7 +136,6 @@ async def test_batches_of_one_partition_never_overlap() -> None:
             await asyncio.sleep(0)
         order[batch.tp] += [record.offset for record in batch.records]
         under_way[batch.tp] -= 1
-        batch.acknowledge()
 
     stream, road, task = start(app, handler, max_records=2)
     for offset in range(40):
@@ -160,6 +166,83 @@ async def test_a_batch_is_abandoned_when_its_partition_is_lost_on_the_way(
     assert app.acks == []
     assert app.consumer.released == [], "the room may be that of the same records, read again"
     assert road.acknowledged == 0
+    await finish(stream, task)
+
+
+async def test_what_a_batch_waits_for_is_waited_for_beside_the_next_ones_and_all_are_acknowledged_in_order() -> (
+    None
+):
+    app = App()
+    ends: list[asyncio.Future[None]] = []
+    handled: list[int] = []
+
+    async def handler(batch: Batch) -> "asyncio.Future[None] | None":
+        handled.append(batch.last_offset)
+        if batch.last_offset == 3:
+            return None
+        ends.append(asyncio.get_running_loop().create_future())
+        return ends[-1]
+
+    stream, road, task = start(app, handler, max_records=1, at_once=3)
+    stream.put(*(app.event(number) for number in range(1, 6)))
+    await settled()
+    assert handled == [1, 2, 3], "no more than three are unacknowledged"
+    ends[1].set_result(None)
+    await settled()
+    assert (handled, app.acks) == ([1, 2, 3], []), "the first one is waited for"
+    ends[0].set_result(None)
+    await settled()
+    assert (handled, app.acks) == ([1, 2, 3, 4, 5], [(HERE, 1), (HERE, 2), (HERE, 3)])
+    assert not road.idle(HERE)
+    ends[2].set_result(None)
+    ends[3].set_result(None)
+    await idle(road, HERE)
+    assert app.acks == [(HERE, number) for number in range(1, 6)]
+    assert road.acknowledged == 5
+    await finish(stream, task)
+
+
+async def test_a_batch_whose_partition_is_lost_while_it_waits_is_not_acknowledged() -> None:
+    app = App()
+    end: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    async def handler(_batch: Batch) -> "asyncio.Future[None]":
+        return end
+
+    stream, road, task = start(app, handler, at_once=2)
+    stream.put(app.event(1))
+    await settled()
+    app.consumer_generation_id = 2
+    end.set_result(None)
+    await idle(road, HERE)
+    assert app.acks == []
+    assert road.acknowledged == 0
+    await finish(stream, task)
+
+
+async def test_an_unforeseen_error_while_a_batch_waits_ends_the_process(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    statuses: list[int] = []
+
+    def end(status: int) -> None:
+        statuses.append(status)
+        raise asyncio.CancelledError  # the process would be gone
+
+    monkeypatch.setattr(lanes, "end_process", end)
+    app = App()
+    bug: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    async def handler(_batch: Batch) -> "asyncio.Future[None]":
+        return bug
+
+    stream, road, task = start(app, handler, at_once=2)
+    stream.put(app.event(1))
+    await settled()
+    bug.set_exception(ValueError("a bug"))
+    await idle(road, HERE)
+    assert statuses == [EXIT_BUG]
+    assert app.acks == []
     await finish(stream, task)
 
 
@@ -255,7 +338,6 @@ def test_every_record_is_handled_once_and_in_order(fetched: list[tuple[TP, int]]
         async def handler(batch: Batch) -> None:
             await asyncio.sleep(0)
             seen[batch.tp] += [record.offset for record in batch.records]
-            batch.acknowledge()
 
         stream, road, task = start(app, handler, max_records=limit)
         ends = {HERE: 0, THERE: 0}

@@ -36,7 +36,7 @@ class Stage:
 
 
 def id_of(first: Interaction) -> str:
-    return journey_id_of(ANN, first.source, first.id)
+    return journey_id_of(ANN, first.source, first.id, b"")
 
 
 def test_a_first_interaction_is_placed_and_its_journey_emitted() -> None:
@@ -225,6 +225,21 @@ def test_a_policy_changed_between_two_runs_cuts_the_customer_anew_at_the_next_to
     assert {row.interaction.id: row.journey_id for row in result.interactions} == {
         second.id: id_of(second),
         third.id: id_of(third),
+    }
+
+
+def test_another_key_of_ids_names_the_journeys_anew_at_the_next_touch_and_leaves_none_twice() -> None:
+    stage = Stage()
+    first, second = call("2026-03-01", ANN), mail("2026-03-05", ANN)
+    stage.read(first, now="2026-03-05")
+    stage.policy = JourneyPolicy(id_key=b"any key")
+    result = stage.read(second, now="2026-03-05")
+    keyed = journey_id_of(ANN, first.source, first.id, b"any key")
+    assert [journey.journey_id for journey in result.journeys] == [keyed]
+    assert result.retracted == [(ANN, id_of(first))]
+    assert {row.interaction.id: row.journey_id for row in result.interactions} == {
+        first.id: keyed,
+        second.id: keyed,
     }
 
 

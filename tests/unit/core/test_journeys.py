@@ -1,6 +1,7 @@
 """Cutting a timeline into journeys, at the boundaries."""
 
 from collections.abc import Sequence
+from hashlib import blake2b
 
 import pytest
 
@@ -68,7 +69,7 @@ def test_a_whole_journey() -> None:
         visit("2026-03-03T12:00Z", ANN, case="K1", wait=600, service=420, transfers=0, ends="resolved"),
     )
     assert journey == Journey(
-        journey_id=journey_id_of(ANN, "web", "page_view/2026-03-01T09:00:00Z/crm:ann"),
+        journey_id=journey_id_of(ANN, "web", "page_view/2026-03-01T09:00:00Z/crm:ann", b""),
         customer=ANN,
         started_at=instant("2026-03-01T09:00Z"),
         ended_at=instant("2026-03-03T12:00Z"),
@@ -139,14 +140,29 @@ def test_ties_in_time_are_broken_by_source_then_id_by_code_point() -> None:
     ]
     (journey,) = journeys_of(*told)
     assert journey.path == ("online", "visit", "phone", "email")
-    assert journey.journey_id == journey_id_of(ANN, "Z", "z")
+    assert journey.journey_id == journey_id_of(ANN, "Z", "z", b"")
 
 
 def test_journey_ids_are_stable_and_their_parts_do_not_run_together() -> None:
     by_b2sum = "bc8f4bb20d3440db7bc62fee9912b0ea"  # printf '7:crm:ann4:mailm1' | b2sum -l 128
-    assert journey_id_of("crm:ann", "mail", "m1") == by_b2sum
-    assert journey_id_of("crm:a", "b", "cd") != journey_id_of("crm:a", "bc", "d")
-    assert journey_id_of("crm:a1", "b", "c") != journey_id_of("crm:a", "1b", "c")
+    assert journey_id_of("crm:ann", "mail", "m1", b"") == by_b2sum
+    assert journey_id_of("crm:a", "b", "cd", b"") != journey_id_of("crm:a", "bc", "d", b"")
+    assert journey_id_of("crm:a1", "b", "c", b"") != journey_id_of("crm:a", "1b", "c", b"")
+
+
+def test_a_journey_id_under_a_key_is_told_by_nobody_who_lacks_it() -> None:
+    customer, key = "phone:+359888123456", b"any key"
+    documented = blake2b(b"19:phone:+3598881234567:billingc1", key=key, digest_size=16).hexdigest()
+    assert journey_id_of(customer, "billing", "c1", key) == documented
+    assert len({journey_id_of(customer, "billing", "c1", one) for one in (b"", key, b"another")}) == 3
+
+
+def test_the_key_of_ids_is_part_of_what_journeys_are_made_by_and_shows_nowhere() -> None:
+    plain, keyed, other = JourneyPolicy(), JourneyPolicy(id_key=b"any key"), JourneyPolicy(id_key=b"another")
+    assert plain.basis == DEFAULT_POLICY.basis == 2_133_310_086, "without a key states stay as they were"
+    assert len({plain.basis, keyed.basis, other.basis}) == 3
+    assert plain != keyed
+    assert "any key" not in repr(keyed)
 
 
 def test_the_path_keeps_the_latest_and_says_how_many_it_lost() -> None:

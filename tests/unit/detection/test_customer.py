@@ -88,6 +88,19 @@ def test_other_rules_are_applied_without_an_arrival(ann: Customer) -> None:
     assert decode_remembered(decode_state(ann.states[ANN]).detection).version == complete.version
 
 
+def test_another_key_of_ids_names_findings_anew_and_leaves_none_twice(ann: Customer) -> None:
+    ann.advance("2026-03-02T10:01Z", call("2026-03-02T10:00Z", by="crm:ann", wait=601))
+    ann.detection = Detection(ann.detection.rules, id_key=b"any key")
+    told = ann.advance("2026-03-02T10:02Z", call("2026-03-02T10:01:30Z", by="crm:ann", wait=5))
+    assert sorted(told) == [("raised", "slow_answer"), ("withdrawn", "slow_answer")]
+    raised = {change.finding.finding_id for change in ann.changes if change.kind == "raised"}
+    withdrawn = {change.finding.finding_id for change in ann.changes if change.kind == "withdrawn"}
+    assert len(raised) == 2
+    assert len(withdrawn) == 1
+    assert withdrawn < raised
+    assert ann.advance("2026-03-02T10:03Z", call("2026-03-02T10:02:30Z", by="crm:ann", wait=5)) == []
+
+
 def test_a_silent_customer_is_let_go_in_the_end(ann: Customer) -> None:
     ann.advance("2026-03-02T10:01Z", call("2026-03-02T10:00Z", by="crm:ann", wait=601))
     for _ in range(20):

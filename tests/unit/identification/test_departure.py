@@ -40,8 +40,8 @@ def test_what_is_left_is_as_if_the_others_had_never_been_there() -> None:
 
 def test_the_journey_that_it_began_is_retracted_and_the_rest_written_again() -> None:
     left = depart(ANN, state_of(FIRST, SECOND), {FIRST.key}, NOW, DEFAULT_POLICY)
-    assert list(left.retracted) == [journey_id_of(ANN, *FIRST.key)]
-    assert [journey.journey_id for journey in left.journeys] == [journey_id_of(ANN, *SECOND.key)]
+    assert list(left.retracted) == [journey_id_of(ANN, *FIRST.key, b"")]
+    assert [journey.journey_id for journey in left.journeys] == [journey_id_of(ANN, *SECOND.key, b"")]
     assert [row.interaction for row in left.interactions] == [SECOND]
 
 
@@ -55,7 +55,7 @@ def test_a_bridge_that_leaves_cuts_the_journey_in_two() -> None:
 def test_nothing_is_left_of_a_customer_whose_every_interaction_leaves() -> None:
     left = depart(ANN, state_of(FIRST, THIRD), {FIRST.key, THIRD.key}, NOW, DEFAULT_POLICY)
     assert (left.state, left.journeys, left.interactions) == (None, (), ())
-    assert set(left.retracted) == {journey_id_of(ANN, *one.key) for one in (FIRST, THIRD)}
+    assert set(left.retracted) == {journey_id_of(ANN, *one.key, b"") for one in (FIRST, THIRD)}
 
 
 def test_who_is_not_held_cannot_leave_so_a_repetition_changes_nothing() -> None:
@@ -66,18 +66,18 @@ def test_who_is_not_held_cannot_leave_so_a_repetition_changes_nothing() -> None:
 
 
 def test_rewriting_retracts_what_another_run_may_have_begun() -> None:
-    again = rewrite(ANN, state_of(FIRST, SECOND), {FIRST.key, SECOND.key, THIRD.key})
-    assert set(again.retracted) == {journey_id_of(ANN, *one.key) for one in (SECOND, THIRD)}
+    again = rewrite(ANN, state_of(FIRST, SECOND), {FIRST.key, SECOND.key, THIRD.key}, DEFAULT_POLICY)
+    assert set(again.retracted) == {journey_id_of(ANN, *one.key, b"") for one in (SECOND, THIRD)}
     assert [row.interaction for row in again.interactions] == [FIRST, SECOND]
-    assert rewrite(ANN, None, {THIRD.key}).retracted == [journey_id_of(ANN, *THIRD.key)]
+    assert rewrite(ANN, None, {THIRD.key}, DEFAULT_POLICY).retracted == [journey_id_of(ANN, *THIRD.key, b"")]
 
 
 def test_of_two_advances_the_second_counts() -> None:
     left = depart(ANN, state_of(FIRST, SECOND), {FIRST.key}, NOW, DEFAULT_POLICY)
     back = advance_customer(ANN, left.state, [FIRST], NOW, DEFAULT_POLICY)
     both = followed_by(left, back)
-    assert [journey.journey_id for journey in both.journeys] == [journey_id_of(ANN, *FIRST.key)]
-    assert list(both.retracted) == [journey_id_of(ANN, *SECOND.key)]
+    assert [journey.journey_id for journey in both.journeys] == [journey_id_of(ANN, *FIRST.key, b"")]
+    assert list(both.retracted) == [journey_id_of(ANN, *SECOND.key, b"")]
     assert both.state == back.state
 
 

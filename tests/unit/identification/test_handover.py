@@ -43,7 +43,7 @@ def leaving(*gone: Interaction) -> Handover:
 
 
 def id_of(first: Interaction) -> str:
-    return journey_id_of(ANN, *first.key)
+    return journey_id_of(ANN, *first.key, b"")
 
 
 FIRST, SECOND, LAST = call("2026-03-01", ANN), mail("2026-03-02", ANN), visit("2026-03-03", ANN)

@@ -7,7 +7,7 @@ import pytest
 from aiokafka.errors import MessageSizeTooLargeError
 from aiokafka.producer.message_accumulator import BatchBuilder
 
-from streams.kafka.delivery import deliver, deliver_with_headers
+from streams.kafka.delivery import Group, SharedDelivery, deliver, deliver_groups, deliver_with_headers
 from tests.unit.agents.fakes import Metadata, Producer
 
 BATCH_BYTES = 1_000
@@ -90,6 +90,103 @@ async def test_a_batch_that_the_broker_refuses_is_an_error_of_the_whole() -> Non
     log = Log(refuse=1)
     with pytest.raises(MessageSizeTooLargeError):
         await send(log, [(b"k", b"v" * 400)] * 6)
+
+
+async def test_a_groups_mark_stands_before_its_records_in_every_batch() -> None:
+    log: Any = Log()
+    groups = [Group((b"mark", b"%d" % n), [(b"k%d" % n, b"v" * 100)] * 20) for n in range(3)]
+    await deliver_groups(log, "t", 3, groups)
+    assert [item for item in log.records if item[0] != b"mark"] == [
+        one for group in groups for one in group.items
+    ]
+    batches, begun = [], 0
+    for size in log.batches:
+        batches.append(log.records[begun : begun + size])
+        begun += size
+    assert len(batches) > 3
+    for batch in batches:
+        assert batch[0][0] == b"mark"
+        for key, value in batch:
+            if key == b"mark":
+                mark = value
+            else:
+                assert key == b"k" + mark
+
+
+class SlowLog(Log):
+    """A broker that answers when it is told to."""
+
+    def __init__(self, refuse: int | None = None) -> None:
+        super().__init__(refuse)
+        self.answers: list[tuple[asyncio.Future[Metadata], asyncio.Future[Metadata]]] = []
+
+    async def send_batch(self, builder: Any, topic: str, *, partition: int) -> "asyncio.Future[Metadata]":
+        answer = await super().send_batch(builder, topic, partition=partition)
+        told: asyncio.Future[Metadata] = asyncio.get_running_loop().create_future()
+        self.answers.append((told, answer))
+        return told
+
+    async def answer(self) -> None:
+        told, answer = self.answers.pop(0)
+        error = answer.exception()
+        if error is None:
+            told.set_result(answer.result())
+        else:
+            told.set_exception(error)
+        for _ in range(10):
+            await asyncio.sleep(0)
+
+
+async def sent_together(log: SlowLog) -> list["asyncio.Task[None]"]:
+    """Four senders, of whom the last three come while the first one's batch is under way."""
+    producer: Any = log
+    shared = SharedDelivery(lambda: producer, "t")
+    senders = []
+    for number in range(4):
+        group = Group((b"mark", b"%d" % number), [(b"k%d" % number, b"v")])
+        senders.append(asyncio.create_task(shared.send(3, group)))
+        for _ in range(10):
+            await asyncio.sleep(0)
+    return senders
+
+
+async def test_who_comes_while_a_delivery_is_under_way_shares_the_next_one() -> None:
+    log = SlowLog()
+    senders = await sent_together(log)
+    assert log.batches == [2]
+    await log.answer()
+    assert [one.done() for one in senders] == [True, False, False, False]
+    assert log.batches == [2, 6]
+    await log.answer()
+    await asyncio.gather(*senders)
+    assert [key for key, _ in log.records] == [key for n in range(4) for key in (b"mark", b"k%d" % n)]
+
+
+async def test_all_who_shared_a_delivery_hear_that_it_failed_and_the_next_one_goes_on() -> None:
+    log = SlowLog(refuse=1)
+    senders = await sent_together(log)
+    await log.answer()
+    await log.answer()
+    outcomes = await asyncio.gather(*senders, return_exceptions=True)
+    assert [type(one) for one in outcomes] == [int, *[MessageSizeTooLargeError] * 3]
+    producer: Any = log
+    again = asyncio.create_task(
+        SharedDelivery(lambda: producer, "t").send(3, Group((b"m", b""), [(b"k", b"v")]))
+    )
+    for _ in range(10):
+        await asyncio.sleep(0)
+    await log.answer()
+    await again
+
+
+async def test_a_sender_that_is_cancelled_takes_nobody_with_it() -> None:
+    log = SlowLog()
+    senders = await sent_together(log)
+    senders[1].cancel()
+    await log.answer()
+    await log.answer()
+    outcomes = await asyncio.gather(*senders, return_exceptions=True)
+    assert [isinstance(one, asyncio.CancelledError) for one in outcomes] == [False, True, False, False]
 
 
 async def test_records_with_headers_name_their_own_partition() -> None:

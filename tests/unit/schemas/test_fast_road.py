@@ -6,11 +6,11 @@ from unittest.mock import patch
 
 import pytest
 
-from schemas import codec
+from schemas import codec, wire
 from schemas.cloudevents import is_bare
 from schemas.codec import Decoder, Rejected
 from schemas.interaction import SECOND, Interaction
-from schemas.wire import decode_document
+from schemas.wire import decode_document, decode_fast
 
 NOW = 1_800_000_000 * SECOND
 DECODER = Decoder(region="BG", future_micros=60 * SECOND, customer_of=lambda known, _: known.crm_id)
@@ -65,6 +65,21 @@ def test_none_of_the_usual_forms_needs_the_models(
     assert isinstance(result, Interaction)
     assert (result.id, result.customer, result.wait_seconds) == ("v1", "A1", 12.5)
     assert result.occurred_at % SECOND == 250_000
+
+
+def test_an_event_in_binary_mode_is_read_once() -> None:
+    body = {name: value for name, value in VISIT.items() if name not in ("id", "occurred_at", "channel")}
+    headers = {"specversion": "1.0", "id": "v1", "type": "x.visit.visit", "time": VISIT["occurred_at"]}
+    with patch.object(codec, "unwrap", None):
+        result = decode(json.dumps(body).encode(), *((f"ce_{k}", v.encode()) for k, v in headers.items()))
+    assert result == decode(json.dumps(VISIT).encode())
+
+
+def test_line_ends_in_the_text_need_no_second_look_and_others_do() -> None:
+    with patch.object(wire, "_decode_careful_event", side_effect=AssertionError):
+        assert isinstance(decode(json.dumps({**VISIT, "text": "one\ntwo\x7f"}).encode()), Interaction)
+        with pytest.raises(AssertionError):
+            decode_fast(json.dumps({**VISIT, "text": "one\n", "ticket": "two\n"}).encode())
 
 
 def test_an_infinity_in_an_envelope_does_not_become_unknown() -> None:

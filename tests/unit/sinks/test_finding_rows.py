@@ -26,6 +26,11 @@ from sinks.clickhouse.finding_rows import (
 )
 from sinks.clickhouse.pseudonyms import CLEAR, Pseudonyms
 from sinks.clickhouse.rows import Rows
+from streams.core.batch import advance_batch
+from streams.core.detection.customer import Detection
+from streams.core.policy import DEFAULT_POLICY
+from streams.rule_files import compile_files, read_rule
+from tests.builders import call, instant
 
 ANN = "crm:ann"
 FADING = Fading(14 * DAY, 2_250, 6_750)
@@ -200,3 +205,77 @@ def test_lights_and_alerts_name_the_customer_as_findings_do() -> None:
     alert = AlertRow("f1", name, "reopened", "major", "raised", "ops", "failed", "http: 500", 5, 9)
     (told,) = records(alert_rows([alert], pseudonyms))
     assert told["customer"] == stored
+
+
+DEVICE, UNREAD = "kiosk 7 (Küche)", "0888-CALL"
+"""A device with blanks, and a number that could not be normalised: nothing that could be told by its looks."""
+
+NAMING_RULE = """\
+id: named
+title: A sentence of a company's own
+cool_down: 1d
+sentence: "{customer}, {phone}, {email} waited at {device}."
+action: Call.
+stands_when:
+  - kind: threshold
+    severity: severe
+    where: {wait_seconds: {above: 600}}
+"""
+
+COUNTING_RULE = """\
+id: counted
+title: Several devices
+cool_down: 1d
+sentence: "{count} devices in {span}: {values}."
+action: Call.
+stands_when:
+  - kind: repeat
+    severity: severe
+    where: {contact: true}
+    distinct: device
+    at_least: 2
+    within: 7d
+    per: [reason]
+"""
+
+
+@pytest.mark.parametrize(
+    ("rule", "by", "shown"),
+    [
+        (NAMING_RULE, "crm:ann", (DEVICE, UNREAD, ADDRESS)),
+        (NAMING_RULE, f"device:{DEVICE}", (DEVICE, UNREAD, ADDRESS)),
+        (COUNTING_RULE, "crm:ann", (DEVICE,)),
+    ],
+)
+def test_what_a_rule_of_ones_own_repeats_is_hashed_in_findings_and_lights(
+    rule: str, by: str, shown: tuple[str, ...]
+) -> None:
+    pseudonyms = Pseudonyms(b"key")
+    detection = Detection(compile_files([read_rule(rule, "own.yaml")]))
+    told = {
+        "id": "c1",
+        "wait": 601,
+        "about": "bill",
+        "phone": UNREAD,
+        "email": ADDRESS,
+        "unnormalised": ("phone",),
+    }
+    waited = call("2026-03-02T10:00Z", by=by, device=DEVICE, **told)
+    other = call("2026-03-02T10:01Z", by=by, id="c2", about="bill", device="another")
+    now = instant("2026-03-02T10:02Z")
+    result = advance_batch({}.get, [waited, other], (), now, DEFAULT_POLICY, detection)
+    (change,), (lit,) = result.changes, result.lights
+    fading = Fading(1, 0, 0)
+    for value in shown:
+        assert value in change.finding.sentence, "people who are told read it as it is"
+    for rows, column in (
+        (finding_rows([(change, 7)], pseudonyms), "sentence"),
+        (history_rows([(change, 7)], pseudonyms), "sentence"),
+        (light_rows([(lit, fading, 7)], pseudonyms), "contributions.sentence"),
+    ):
+        (row,) = records(rows)
+        for kind, value in (("device", DEVICE), ("phone", UNREAD), ("email", ADDRESS)):
+            assert value not in str(row), column
+            assert (pseudonyms.bare[kind][value] in str(row[column])) == (value in shown), column
+    (row,) = records(light_rows([(lit, fading, 7)], CLEAR))
+    assert row["contributions.sentence"] == (change.finding.sentence,)

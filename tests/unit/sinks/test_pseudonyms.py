@@ -93,6 +93,22 @@ def test_a_text_shows_the_stored_form(text: str, veiled: str) -> None:
     assert CLEAR.veiled(veiled, ["device:d1"]) == veiled
 
 
+def test_an_identifier_that_is_part_of_another_ones_text_or_hash_changes_neither() -> None:
+    pseudonyms = Pseudonyms(KEY)
+    names = ["device:a", "device:b1", "device:kiosk b1"]
+    one, two, three = (pseudonyms.customers[name].partition(":")[2] for name in names)
+    assert pseudonyms.veiled("kiosk b1, b1, +", names) == f"{three}, {two}, +"
+    assert pseudonyms.veiled("b1 and c", [*names, "device:c"]).startswith(f"{two} ")
+    assert pseudonyms.veiled("x: a.", names) == f"x: {one}."
+
+
+def test_the_key_of_ids_is_none_of_the_others() -> None:
+    pseudonyms = Pseudonyms(KEY)
+    assert pseudonyms.id_key == hashlib.blake2b(key=KEY, digest_size=32, person=b"ids").digest()
+    assert pseudonyms.id_key == Pseudonyms(KEY).id_key != Pseudonyms(KEY + b"x").id_key
+    assert CLEAR.id_key == b""
+
+
 def test_a_text_without_identifiers_is_left_alone() -> None:
     text = "3 contacts about order 12345678 in 2 d, at 10:00+02:00; 5 @ 3.50"
     assert Pseudonyms(KEY).veiled(text, ["crm:A1"]) == text

@@ -370,7 +370,8 @@ class Journeys:
         rows = self._rows_of(step, version)._replace(
             findings=tuple(result.changes), lights=tuple(result.lights), fading=self._fading
         )
-        partition.entries_under_way = entries is not None
+        if entries is not None:
+            partition.entries_under_way = True
 
         async def write() -> None:
             await self._persister.persist(rows, batch)

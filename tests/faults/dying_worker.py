@@ -1,6 +1,6 @@
 """A worker that is killed at one place of the first batch in which interactions change hands.
 
-The place is the first argument: `intent`, `rows`, `states` (right behind that effect, durable as it is) or `telling`
+The place is the first argument: `intent`, `states`, `rows` (right behind that effect, durable as it is) or `telling`
 (the states are in the changelog, nothing has been told of findings).
 """
 
@@ -12,20 +12,25 @@ from typing import NoReturn
 
 from faust.types import TP
 
+from schemas.records import SinkBatch
 from streams import cli
 from streams.agents.journeys import Journeys, Step
 from streams.agents.lanes import Batch
+from streams.agents.owed import Telling
 from streams.agents.partition import PartitionState
 from streams.agents.reserved import INTENT_KEY
 from streams.agents.sink import Persister
-from streams.agents.owed import Telling
 from streams.core.watermarks import PartitionClock
 from streams.kafka.delivery import Item
 
 _perform, _persist = Journeys._perform, Persister.persist
-_write_changelog, _tell = Journeys._write_changelog, Journeys._tell
-_departing: set[TP] = set()
-"""The partitions in whose step at work somebody loses interactions."""
+_write_changelog, _send_alerts = Journeys._write_changelog, Journeys._send_alerts
+_departing: set[tuple[TP, int]] = set()
+"""The batches in whose steps somebody loses interactions: partition and last offset."""
+
+
+def _is_departing(batch: Batch) -> bool:
+    return (batch.tp, batch.last_offset) in _departing
 
 
 def _die() -> NoReturn:
@@ -38,34 +43,33 @@ def arm(place: str) -> None:
 
     async def perform(
         self: Journeys, batch: Batch, partition: PartitionState, clock: PartitionClock, step: Step
-    ) -> None:
+    ) -> object:
         if step.departing:
-            _departing.add(batch.tp)
-        await _perform(self, batch, partition, clock, step)
-        _departing.discard(batch.tp)
+            _departing.add((batch.tp, batch.last_offset))
+        return await _perform(self, batch, partition, clock, step)
 
-    async def persist(self: Persister, rows: object, batch: Batch) -> None:
-        await _persist(self, rows, batch)  # type: ignore[arg-type]
-        if batch.tp in _departing and place == "rows":
+    async def persist(self: Persister, rows: SinkBatch, batch: Batch) -> None:
+        await _persist(self, rows, batch)
+        if _is_departing(batch) and place == "rows":
             _die()
 
     async def write_changelog(self: Journeys, batch: Batch, items: Iterable[Item]) -> int | None:
         written = await _write_changelog(self, batch, items)
-        if batch.tp in _departing:
+        if _is_departing(batch):
             has_intent = any(key == INTENT_KEY and value is not None for key, value in items)
             if place == ("intent" if has_intent else "states"):
                 _die()
         return written
 
-    async def tell(self: Journeys, batch: Batch, partition: PartitionState, telling: Telling) -> None:
-        if batch.tp in _departing and place == "telling" and telling.changes:
+    async def send_alerts(self: Journeys, batch: Batch, partition: PartitionState, telling: Telling) -> None:
+        if _is_departing(batch) and place == "telling" and telling.changes:
             _die()
-        await _tell(self, batch, partition, telling)
+        await _send_alerts(self, batch, partition, telling)
 
-    Journeys._perform = perform  # type: ignore[method-assign]
+    Journeys._perform = perform  # type: ignore[method-assign,assignment]
     Persister.persist = persist  # type: ignore[method-assign]
     Journeys._write_changelog = write_changelog  # type: ignore[method-assign]
-    Journeys._tell = tell  # type: ignore[method-assign]
+    Journeys._send_alerts = send_alerts  # type: ignore[method-assign]
 
 
 if __name__ == "__main__":

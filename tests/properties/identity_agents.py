@@ -267,6 +267,7 @@ class AgentWorld(World):
         """Wait for the rows of the first batches that wait for theirs; then they are acknowledged."""
         for _ in range(min(most, len(ownership.resting))):
             rest, read_to = ownership.resting[0]
+            _loop.run_until_complete(rest)
             ownership.resting.popleft()
             self.partitions[number].committed = read_to
 

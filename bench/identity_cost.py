@@ -37,6 +37,8 @@ from streams.simulation import Simulation
 
 NOW = 20_500 * DAY
 PER_CUSTOMER = 6
+PART = 20_000
+"""Events that are timed together."""
 
 
 def customer(number: int) -> Identifiers:
@@ -102,7 +104,9 @@ def records(customers: int, count: int) -> list[Record]:
 
 
 def identify_road(index: IdentityIndex, told: Sequence[Record]) -> float:
-    """Microseconds an event for all that `identify` computes, in batches as a worker takes them."""
+    """Microseconds an event for all that `identify` computes, in batches as a worker takes them: the best of parts that
+    are `PART` long. No event is seen twice, so that caches help as they do a worker.
+    """
     knowledge: Any = SimpleNamespace(erasures_seen=0, index=index, links_seen=1)
     unused: Any = None
     settings = Settings()
@@ -118,15 +122,19 @@ def identify_road(index: IdentityIndex, told: Sequence[Record]) -> float:
         partitions=settings.kafka.partitions,
     )
     size = settings.worker.batch_records
+    best = float("inf")
     with rare_collections():
-        begun = process_time()
-        for first in range(0, len(told), size):
-            batch: Any = told[first : first + size]
-            read = agent.read(batch)
-            agent.encode(read)
-            assert not read.links, "an event teaches something"
-            assert not read.letters, "an event does not validate"
-    return (process_time() - begun) / len(told) * 1e6
+        for part in range(0, max(len(told) - PART, 0) + 1, PART):
+            end = min(part + PART, len(told))
+            begun = process_time()
+            for first in range(part, end, size):
+                batch: Any = told[first : min(first + size, end)]
+                read = agent.read(batch)
+                agent.encode(read)
+                assert not read.links, "an event teaches something"
+                assert not read.letters, "an event does not validate"
+            best = min(best, (process_time() - begun) / (end - part))
+    return best * 1e6
 
 
 def resident() -> int:
@@ -138,7 +146,7 @@ def resident() -> int:
 
 
 def measure(customers: int, count: int) -> dict[str, float]:
-    """Load the log, then time events: the identity part the best of three rounds, `identify` once, its caches cold."""
+    """Load the log, then time events: the identity part the best of three rounds."""
     encoded = list(log(customers))
     gc.collect()
     before, begun = resident(), process_time()

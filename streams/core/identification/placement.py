@@ -1,20 +1,26 @@
 """Places all identifiers of a graph at once, when none of them is placed yet: how a worker begins.
 
 Most identifiers are *leaves*: one link, never told of, holds them to a stronger one, and nothing else depends on them.
-They belong to whoever that one belongs to. And most CRM ids have no strong neighbours but leaves, so they are their own
-customer. Only what is left has to be settled (`Settlement`). The laws in tests/properties hold this against `apply`,
-which settles everything.
+They belong to whoever that one belongs to, unless it is crowded: then a weak one has to be settled, and a strong one is
+its own customer. And most CRM ids have no strong neighbours but leaves, so they are their own customer. Only what is
+left has to be settled (`Settlement`). The laws in tests/properties hold this against `apply`, which settles everything.
 """
 
 from collections.abc import Callable
+from typing import Final
 
-from schemas.links import Name, is_strong
+from schemas.links import PREFIXES, WEAK_FROM, Name, is_strong
 from streams.core.identification.edge import Edge
 from streams.core.identification.graph import Graph
 from streams.core.identification.settle import Place, Settlement
 
-_CRM = "cr"
-"""The first two letters of a CRM id's name."""
+_CRM: Final = PREFIXES[0][:2]
+_STRONG: Final = frozenset(prefix[:2] for prefix in PREFIXES[:WEAK_FROM])
+_OWNERS: Final[dict[str, frozenset[str]]] = {
+    prefix[:2]: frozenset() if prefix[:2] == _CRM else frozenset({_CRM}) if prefix[:2] in _STRONG else _STRONG
+    for prefix in PREFIXES
+}
+"""By the first two letters of a name, those of the names whose leaf it may be."""
 
 
 def place_all(graph: Graph, customers: dict[Name, Name], put: Callable[[Name, Place], None]) -> None:
@@ -30,13 +36,19 @@ def place_all(graph: Graph, customers: dict[Name, Name], put: Callable[[Name, Pl
     strong = {name for name in hubs if is_strong(name)}
     weak = hubs - strong
     for name, held in linked.items():
-        if name in hubs:
+        if hubs and name in hubs:
             continue
-        if type(held) is Edge and _is_leaf(name, held):
+        kind = name[:2]
+        if (
+            type(held) is Edge
+            and held.b == name
+            and not held.told
+            and held.a[:2] in _OWNERS.get(kind, _STRONG)
+        ):
             leaves.append(held)
-        elif name[:2] == _CRM and _stands_alone(name, graph):
+        elif kind == _CRM and _stands_alone(name, graph):
             pass
-        elif is_strong(name):
+        elif kind in _STRONG:
             strong.add(name)
         else:
             weak.add(name)
@@ -58,16 +70,6 @@ def place_all(graph: Graph, customers: dict[Name, Name], put: Callable[[Name, Pl
         put(name, place)
 
 
-def _is_leaf(name: Name, edge: Edge) -> bool:
-    """Whether an identifier, no hub, of which this is the only edge, belongs to whoever the other end belongs to.
-
-    Unless the other end is crowded: then a weak one has to be settled, and a strong one is its own customer.
-    """
-    if edge.told or edge.a == name:
-        return False
-    return edge.a[:2] == _CRM and name[:2] != _CRM if is_strong(name) else is_strong(edge.a)
-
-
 def _stands_alone(name: Name, graph: Graph) -> bool:
     """Whether the strong neighbours of a CRM id, no hub, are leaves."""
     linked, hubs = graph.linked, graph.hubs
@@ -75,6 +77,9 @@ def _stands_alone(name: Name, graph: Graph) -> bool:
         other = edge.b
         if other == name:
             other = edge.a
-        if is_strong(other) and (other in hubs or linked.get(other) is not edge or not _is_leaf(other, edge)):
+        kind = other[:2]
+        if kind in _STRONG and (
+            kind == _CRM or edge.told or edge.b != other or linked.get(other) is not edge or other in hubs
+        ):
             return False
     return True

@@ -360,7 +360,10 @@ async def test_findings_are_told_by_the_next_owner_if_they_were_not() -> None:
     rules = Record(0, encode_rules(read_folder(rules_folder(None), 30 * DAY)), RULES_KEY)
     rude = records(msgspec.structs.replace(ANN, treatment="rude"), first=1)
     await bench.agent(bench.app.batch([rules, *rude]))
-    bench.producer.sent.clear()
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert len(bench.producer.sent["alerts", 0]) == 1, "alerts do not wait for rows"
+    assert bench.sink.written == []
     successor = await succeeded(bench, *rude)
     assert [change.finding.rule for batch in successor.sink.written for change in batch.findings] == [
         "bad_treatment"

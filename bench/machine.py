@@ -8,17 +8,20 @@ from typing import Final
 
 import psutil
 
+import schemas
+
 LIBRARIES: Final = ("faust-streaming", "aiokafka", "clickhouse-driver", "chdb", "msgspec", "uvloop")
 
 
 def machine() -> dict[str, str]:
-    """Processor, cores, memory, system, interpreter, and the libraries that matter."""
+    """Processor, cores, memory, system, interpreter, whether our hot path is compiled, and the libraries that matter."""
     facts = {
         "processor": _processor(),
         "cores": str(os.cpu_count()),
         "memory": f"{psutil.virtual_memory().total / 2**30:.0f} GiB",
         "system": f"{platform.system()} {platform.release().partition('-')[0]}",
         "Python": platform.python_version(),
+        "hot path": schemas.MODE,
     }
     for name in LIBRARIES:
         try:

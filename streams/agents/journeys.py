@@ -53,7 +53,6 @@ from streams.agents.refusals import Refusals
 from streams.agents.register import Entries
 from streams.agents.reserved import (
     ERASURES_KEY,
-    IDENTITIES_KEY,
     INTENT_KEY,
     dump_intent,
     dump_position,
@@ -438,8 +437,7 @@ class Journeys:
         result: BatchResult,
     ) -> None:
         """Changes of states into the changelog, upon which they are state."""
-        if partition.register.written_to > partition.identities_stored_to:
-            changes[IDENTITIES_KEY] = dump_position(partition.register.written_to)
+        changes.update(partition.position_to_store())
         if changes:
             paid = [key for key in partition.debts.stale if key not in changes]
             changes.update(dict.fromkeys(paid))
@@ -456,10 +454,9 @@ class Journeys:
         if not partition.entries_written:
             return
         partition.entries_written = False
-        written_to = partition.register.written_to
-        if written_to <= partition.identities_stored_to:
+        position = partition.position_to_store()
+        if not position:
             return
-        position: dict[bytes, bytes | None] = {IDENTITIES_KEY: dump_position(written_to)}
         written = await self._write_changelog(batch, position.items())
         batch.check()
         partition.store(position)

@@ -13,6 +13,7 @@ from streams.agents.reserved import (
     ERASURES_KEY,
     IDENTITIES_KEY,
     INTENT_KEY,
+    dump_written,
     is_customers,
     load_intent,
     load_limits,
@@ -80,10 +81,13 @@ class PartitionState:
             self.agenda.put(key, due)
         self.custody.hold(result.marks)
 
-    @property
-    def identities_stored_to(self) -> int:
-        """The position of the register that the next owner would begin with."""
-        return load_position(self.timelines.get(IDENTITIES_KEY))
+    def position_to_store(self) -> dict[bytes, bytes | None]:
+        """Where the next owner's register shall begin, if that is not what is stored."""
+        register, stored = self.register, self.timelines.get(IDENTITIES_KEY)
+        if stored is None and not register.written_to:
+            return {}
+        position = dump_written(register.written_to, register.written_under)
+        return {} if position == stored else {IDENTITIES_KEY: position}
 
     def store(self, changes: dict[bytes, bytes | None]) -> None:
         """What is in the changelog now."""

@@ -48,8 +48,7 @@ class Register:
         self._number, self._partitions, self._knowledge = number, partitions, knowledge
         self._written_to = self._noticed = written_to
         self._left: Sequence[Name] = ()
-        self.limits = knowledge.index.policy.basis
-        """The limits in force, to be stored with `written_to`."""
+        self._limits = knowledge.index.policy.basis
         unknown = written_to < knowledge.links_seen and knowledge.touched_since(written_to) is None
         if unknown:
             log.warning(
@@ -59,13 +58,19 @@ class Register:
                 written_to,
                 knowledge.links_seen,
             )
-        if unknown or written_under not in (None, self.limits):
+        if unknown or written_under not in (None, self._limits):
             self._left = [name for name in knowledge.names() if self._is_ours(name)]
+        self._written_under = written_under if self._left else self._limits
 
     @property
     def written_to(self) -> int:
         """The position in the log of links up to which everything is written."""
         return self._written_to
+
+    @property
+    def written_under(self) -> int | None:
+        """The limits under which everything up to `written_to` is written, as far as that is known."""
+        return self._written_under
 
     def next(self) -> Entries | None:
         """What to write now; None: nothing. To be followed by `wrote` once it is durable."""
@@ -95,6 +100,8 @@ class Register:
     def wrote(self, entries: Entries) -> None:
         """The entries are durable."""
         self._left, self._noticed, self._written_to = entries.left, entries.noticed, entries.written_to
+        if not entries.left:
+            self._written_under = self._limits
 
     def _is_ours(self, name: Name) -> bool:
         return partition_of(name.encode(), self._partitions) == self._number

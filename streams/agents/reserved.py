@@ -40,9 +40,9 @@ def dump_position(position: int) -> bytes:
     return _encode(position)
 
 
-def dump_written(position: int, limits: int) -> bytes:
-    """A position to store up to which rows of identity are written, and `IdentityPolicy.basis` as of then."""
-    return _encode((position, limits))
+def dump_written(position: int, limits: int | None) -> bytes:
+    """A position to store up to which rows of identity are written, and `IdentityPolicy.basis` as of then if known."""
+    return dump_position(position) if limits is None else _encode((position, limits))
 
 
 def load_position(stored: bytes | None) -> int:

@@ -18,7 +18,15 @@ from schemas.topics import partition_of
 from streams.agents import journeys as module
 from streams.agents.lanes import Fenced
 from streams.agents.owed import stored_debts
-from streams.agents.reserved import IDENTITIES_KEY, INTENT_KEY, dump_intent, load_intent, load_position
+from streams.agents.reserved import (
+    IDENTITIES_KEY,
+    INTENT_KEY,
+    dump_intent,
+    load_intent,
+    load_limits,
+    load_position,
+)
+from streams.core.identification.policy import DEFAULT_POLICY, IdentityPolicy
 from streams.core.journeys import journey_id_of
 from streams.core.timeline import coordinates_of
 from streams.rule_sets import read_folder, rules_folder
@@ -289,6 +297,9 @@ async def test_a_partition_tells_of_the_identifiers_that_lie_on_it() -> None:
     assert IDENTITIES_KEY not in bench.states[0], "it is stored once they are written"
     await bench.handle(named_at(3, 0))
     assert load_position(bench.states[0][IDENTITIES_KEY]) == 6
-    written = len(bench.sink.written)
-    await bench.handle(named_at(3, 0))
-    assert len(bench.sink.written) == written
+    assert load_limits(bench.states[0][IDENTITIES_KEY]) == DEFAULT_POLICY.basis
+    bench.knowledge.index.policy = IdentityPolicy(hub=3)
+    successor = Bench(knowledge=bench.knowledge, partitions=2)
+    successor.states = bench.states
+    await successor.handle(named_at(4, 6))
+    assert {row.identifier for row in successor.sink.written[-1].identities} > ours, "as other limits have it"

@@ -80,11 +80,15 @@ def test_whoever_takes_over_with_all_told_tells_nothing() -> None:
 def test_under_other_limits_all_are_told_again_though_nothing_was_learnt() -> None:
     known = Known(*links(NAMES))
     same = DEFAULT_POLICY.basis
-    assert Register(1, 2, known, 8, same).limits == same
+    assert Register(1, 2, known, 8, same).written_under == same
     assert Register(1, 2, known, 8, same).next() is None
-    entries = written(Register(1, 2, known, 8, IdentityPolicy(hub=3).basis))
+    other = IdentityPolicy(hub=3).basis
+    register = Register(1, 2, known, 8, other)
+    assert register.written_under == other
+    entries = written(register)
     assert {row.identifier for row in entries.rows} >= set(OURS)
     assert entries.changes == []
+    assert register.written_under == same
 
 
 # --- who takes over after a death --------------------------------------------------------------------------

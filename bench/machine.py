@@ -14,7 +14,7 @@ LIBRARIES: Final = ("faust-streaming", "aiokafka", "clickhouse-driver", "chdb", 
 
 
 def machine() -> dict[str, str]:
-    """Processor, cores, memory, system, interpreter, whether our hot path is compiled, and the libraries that matter."""
+    """Processor, cores, memory, system, interpreter, whether the hot path is compiled, the libraries that matter."""
     facts = {
         "processor": _processor(),
         "cores": str(os.cpu_count()),

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from schemas.findings import Finding, Identity
@@ -178,6 +178,7 @@ def test_an_interaction_that_fulfils_no_condition_changes_nothing(line: list[Int
 
 
 @given(stories)
+@example(story(491, 12, 2))
 @settings(max_examples=80, deadline=None)
 def test_without_the_counterfactual_it_does_not_stand(line: list[Interaction]) -> None:
     now = now_of(line, 3 * DAY)

@@ -76,20 +76,21 @@ def _place(finding: Finding) -> tuple[Micros, str]:
 
 
 def _evidence(members: Sequence[Finding]) -> tuple[Evidence, ...]:
-    """The anchors of the findings, each with the rules that it broke."""
+    """The anchors of the findings, and that without which they would not stand, each with the rules that it broke."""
     rules: dict[Identity, list[str]] = {}
-    anchors: dict[Identity, Evidence] = {}
+    told: dict[Identity, Evidence] = {}
     for finding in members:
         for evidence in finding.evidence:
-            if evidence.identity == finding.anchor:
-                anchors[finding.anchor] = evidence
-        rules.setdefault(finding.anchor, []).append(finding.rule)
+            identity = evidence.identity
+            if identity == finding.anchor or identity in finding.counterfactual:
+                told[identity] = evidence
+                rules.setdefault(identity, []).append(finding.rule)
     found = [
         Evidence(
             one.source, one.id, one.topic, one.partition, one.offset, one.occurred_at, one.channel,
             {"rules": ", ".join(dict.fromkeys(rules[identity]))},
         )
-        for identity, one in anchors.items()
+        for identity, one in told.items()
     ]  # fmt: skip
     return tuple(sorted(found, key=lambda one: (one.occurred_at, one.source, one.id)))
 

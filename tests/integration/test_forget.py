@@ -100,10 +100,11 @@ def columns_that_hold(road: Road, *texts: str) -> dict[str, list[str]]:
 
 
 def files_that_hold(road: Road, text: str) -> list[str]:
-    """Files of ClickHouse in which a text stands."""
+    """Files of ClickHouse in which a text stands. Folders that are merged away meanwhile are passed over."""
     return [
         str(file)
-        for file in Home(road.settings.home).clickhouse.rglob("*")
+        for folder, _, names in os.walk(Home(road.settings.home).clickhouse)
+        for file in (Path(folder, name) for name in names)
         if file.is_file() and text.encode() in _bytes_of(file)
     ]
 
@@ -193,9 +194,8 @@ def test_a_customer_is_forgotten_and_stays_so(road: Road, tmp_path: Path) -> Non
     road.publish([call("n-1", 0.5, crm_id=ANN, phone=NUMBER)])
     road.wait_until_balanced(60)
     wait_until(lambda: seen(road, "n-1"), 30, road.account)
-    assert road.rows(
-        "SELECT customer, interactions FROM journeys WHERE customer = %(c)s", c=f"crm:{ANN}"
-    ) == [(f"crm:{ANN}", 1)]
+    journeys = "SELECT customer, interactions FROM journeys WHERE customer = %(c)s"
+    wait_until(lambda: road.rows(journeys, c=f"crm:{ANN}") == [(f"crm:{ANN}", 1)], 30, road.account)
 
     seconds = (
         datetime.fromisoformat(receipt["gone_at"]) - datetime.fromisoformat(receipt["finished_at"])

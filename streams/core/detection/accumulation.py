@@ -50,6 +50,7 @@ class Accumulation:
         ):
             members = cuts[first : last + 1]
             fewest = fewest_to_remove(times[first : last + 1], None, self.at_least, within)
+            counterfactual = _counterfactual([members[position] for position in fewest])
             found.append(
                 Draft(
                     -1,
@@ -61,11 +62,7 @@ class Accumulation:
                     subjects=(),
                     counted=members[0].finding_id,
                     facts=partial(_facts, members),
-                    told=Told(
-                        _evidence(members),
-                        members[0].anchor,
-                        _counterfactual([members[position] for position in fewest]),
-                    ),
+                    told=Told(_evidence(members, counterfactual), members[0].anchor, counterfactual),
                 )
             )
         return found
@@ -75,14 +72,14 @@ def _place(finding: Finding) -> tuple[Micros, str]:
     return finding.raised_at, finding.finding_id
 
 
-def _evidence(members: Sequence[Finding]) -> tuple[Evidence, ...]:
-    """The anchors of the findings, and that without which they would not stand, each with the rules that it broke."""
+def _evidence(members: Sequence[Finding], counterfactual: Sequence[Identity]) -> tuple[Evidence, ...]:
+    """The anchors of the findings, and that without which it would not stand, each with the rules that it broke."""
     rules: dict[Identity, list[str]] = {}
     told: dict[Identity, Evidence] = {}
     for finding in members:
         for evidence in finding.evidence:
             identity = evidence.identity
-            if identity == finding.anchor or identity in finding.counterfactual:
+            if identity == finding.anchor or identity in counterfactual:
                 told[identity] = evidence
                 rules.setdefault(identity, []).append(finding.rule)
     found = [

@@ -10,7 +10,7 @@ from typing import Final, Literal, NamedTuple, get_args
 import msgspec
 
 from schemas.interaction import Interaction, Micros
-from schemas.links import PREFIXES, WEAK_FROM, Name, name_of
+from schemas.links import WEAK_PREFIXES, Name, name_of
 from schemas.vocabulary import WEAK_KINDS, Channel
 
 Severity = Literal["minor", "major", "severe"]
@@ -161,20 +161,20 @@ def erased(finding: Finding) -> Finding:
     )
 
 
-_WEAK_PREFIXES: Final = PREFIXES[WEAK_FROM:]
-_PERSONAL: Final = frozenset({"customer", *WEAK_KINDS})
+NAMING_FIELDS: Final = frozenset({"customer", *WEAK_KINDS})
+"""Fields of an interaction whose values are, or may be, weak identifiers."""
 
 
 def weak_names(finding: Finding) -> tuple[Name, ...]:
     """The weak identifiers that a finding repeats, its sentence too: its customer, what it is about, and the values of
     its evidence. None of them twice.
     """
-    names = [name for name in (finding.customer, *finding.subjects) if name.startswith(_WEAK_PREFIXES)]
+    names = [name for name in (finding.customer, *finding.subjects) if name.startswith(WEAK_PREFIXES)]
     for item in finding.evidence:
         values = item.values
-        if not _PERSONAL.isdisjoint(values):
+        if not NAMING_FIELDS.isdisjoint(values):
             customer = values.get("customer", "")
-            if customer.startswith(_WEAK_PREFIXES):
+            if customer.startswith(WEAK_PREFIXES):
                 names.append(customer)
             names.extend([name_of(kind, values[kind]) for kind in WEAK_KINDS if kind in values])
     return tuple(dict.fromkeys(names)) if names else ()

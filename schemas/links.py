@@ -33,6 +33,9 @@ assert len(_STRENGTHS) == len(PREFIXES), "two letters must tell the kinds apart"
 WEAK_FROM: Final = IDENTIFIER_KINDS.index(WEAK_KINDS[0])
 """Identifiers of this strength or a greater number are weak: people share and change them."""
 
+WEAK_PREFIXES: Final = PREFIXES[WEAK_FROM:]
+"""What names of weak identifiers begin with."""
+
 _STRONG: Final = frozenset(prefix[:2] for prefix in PREFIXES[:WEAK_FROM])
 
 

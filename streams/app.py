@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from datetime import timedelta
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -223,6 +223,7 @@ def build_app(
 
     light, horizon = light_policy(settings), micros(settings.journeys.horizon)
 
+    @lru_cache(maxsize=2)  # asked for each step; another set comes once in a while
     def detection(rules: bytes) -> Detection:
         return Detection(compile_record(rules, horizon), light, id_key)
 
@@ -235,6 +236,7 @@ def build_app(
         corrections_topic=CORRECTIONS.full_name(prefix),
     )
     refusals = Refusals(producer, DEAD_LETTERS.full_name(prefix), partitions)
+    interactions = SharedDelivery(producer, interactions_topic)
     identify = Identify(
         decode=build_decoder(settings, knowledge.index.customer_of).decode,
         persister=persister,
@@ -243,7 +245,7 @@ def build_app(
         knowledge=knowledge,
         announcer=announcer,
         refusals=refusals,
-        interactions=SharedDelivery(producer, interactions_topic),
+        interactions=interactions,
         partitions=partitions,
     )
     facts = Facts(
@@ -264,6 +266,7 @@ def build_app(
         changelog=lambda: timelines_topic,
         changelog_written=partial(changelog_written, timelines_topic),
         interactions_topic=interactions_topic,
+        interactions=interactions,
         partitions=partitions,
         knowledge=knowledge,
         refusals=refusals,

@@ -17,9 +17,10 @@ from typing import Final, NamedTuple
 from clickhouse_driver import Client
 from clickhouse_driver import errors as driver
 
+from schemas.links import WEAK_PREFIXES
 from sinks.clickhouse.client import ClickHouseTarget, connect
 from sinks.clickhouse.errors import SinkMisconfigured, classify
-from sinks.clickhouse.pseudonyms import WEAK, WEAK_PREFIXES, Pseudonyms
+from sinks.clickhouse.pseudonyms import WEAK, Pseudonyms
 
 log = logging.getLogger(__name__)
 

@@ -7,7 +7,8 @@ what it notes, and in `name`, `other`, `n`, `m`, `k` what that is. No name of a 
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
-from sinks.clickhouse.pseudonyms import WEAK, WEAK_PREFIXES
+from schemas.links import WEAK_PREFIXES
+from sinks.clickhouse.pseudonyms import WEAK
 
 
 class Deletion(NamedTuple):

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping
 from hashlib import blake2b
 from typing import Any, Final, Protocol, overload
 
+from schemas.links import WEAK_PREFIXES
 from schemas.vocabulary import CUSTOMER_PREFIX, WEAK_KINDS, IdentifierKind
 
 WEAK: Final = WEAK_KINDS
@@ -22,7 +23,6 @@ WEAK: Final = WEAK_KINDS
 CACHE_SIZE: Final = 131_072
 """Names of each kind that one process remembers (some 30 MB when full)."""
 
-WEAK_PREFIXES: Final = tuple(f"{CUSTOMER_PREFIX[kind]}:" for kind in WEAK)
 _NUMBER: Final = re.compile(r"\+[1-9][0-9]{6,14}(?:;ext=[0-9]+)?")
 _ADDRESS: Final = re.compile(r"[\w.%+-]+@[\w-]+(?:\.[\w-]+)+")
 _HASHED: Final = re.compile(f"(?:{'|'.join(WEAK_PREFIXES)})[0-9a-f]{{32}}")

@@ -113,6 +113,7 @@ class Journeys:
         detection: Callable[[bytes], Detection],
         fading: Fading,
         interactions_topic: str,
+        interactions: SharedDelivery,
         partitions: int,
         knowledge: Knowledge,
     ) -> None:
@@ -130,7 +131,7 @@ class Journeys:
         self._fading = fading
         self._knowledge = knowledge
         self._interactions_topic = interactions_topic
-        self._interactions = SharedDelivery(producer, interactions_topic)
+        self._interactions = interactions
         self._partitions = partitions
         self._states: dict[int, PartitionState] = {}
 
@@ -288,7 +289,7 @@ class Journeys:
                 verdicts.departures, handover.rewrites, (*handover.superseded, *verdicts.superseded), erased
             )
             forwards = [*forwards, *verdicts.forwards]
-        entries = partition.register.next() if not partition.entries_under_way else None
+        entries = partition.register.next()
         if not (arrivals or due or forwards or entries or handover.is_something or sweep):
             return None
         result, letters = self._advance(
@@ -369,22 +370,16 @@ class Journeys:
         rows = self._rows_of(step, version)._replace(
             findings=tuple(result.changes), lights=tuple(result.lights), fading=self._fading
         )
-        if entries is not None:
-            partition.entries_under_way = True
 
-        async def write() -> None:
-            await self._persister.persist(rows, batch)
+        async def pay() -> None:
+            await asyncio.gather(
+                self._persister.persist(rows, batch),
+                self._send_alerts(batch, partition, Telling(result.changes, result.lights)),
+            )
             if entries is not None:
                 partition.register.wrote(entries)
-                partition.entries_under_way, partition.entries_written = False, True
 
-        # Begun before the alerts are sent: neither waits for the other.
-        writing = asyncio.create_task(write(), name=f"rows of {batch.tp.topic}/{batch.tp.partition}")
-        telling = asyncio.create_task(
-            self._send_alerts(batch, partition, Telling(result.changes, result.lights)),
-            name=f"alerts of {batch.tp.topic}/{batch.tp.partition}",
-        )
-        paying = asyncio.create_task(_both(writing, telling))
+        paying = asyncio.create_task(pay(), name=f"rows of {batch.tp.topic}/{batch.tp.partition}")
         partition.debts.pay(owed, paying)
         return paying
 
@@ -451,9 +446,6 @@ class Journeys:
 
     async def _store_position(self, batch: Batch, partition: PartitionState) -> None:
         """Where the next owner's register begins, if nothing else is there to store it with."""
-        if not partition.entries_written:
-            return
-        partition.entries_written = False
         position = partition.position_to_store()
         if not position:
             return
@@ -512,6 +504,8 @@ class Journeys:
 
         Behind those of erasures it is said that they are all, so that nothing of them needs to be kept.
         """
+        if not (telling.changes or telling.erasures):
+            return
         cool_downs = self._detection(partition.rules).rules.cool_downs if partition.rules is not None else {}
         last: list[Item] = []
         items: list[Item] = []
@@ -522,8 +516,6 @@ class Journeys:
         if telling.erasures:
             items.append((FORGETTING_KEY, encode_forgetting(Forgetting(tuple(telling.erasures)))))
         items += last
-        if not items:
-            return
         await insist(
             lambda: deliver(self._producer(), self._alerts_topic, batch.tp.partition, items),
             batch,
@@ -568,10 +560,6 @@ def _behind(
     if debt is None and not (result.states and partition.debts.stands_at(owed)):
         return {**result.states}
     return {owed: debt, **result.states}
-
-
-async def _both(one: "asyncio.Task[None]", other: "asyncio.Task[None]") -> None:
-    await asyncio.gather(one, other)
 
 
 def _dead_letter(interaction: Interaction, poison: Poison) -> DeadLetter:

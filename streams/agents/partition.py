@@ -60,10 +60,6 @@ class PartitionState:
         """What the sender knew whose records are being read; before the first control record of one, nothing."""
         told = timelines.get(IDENTITIES_KEY)
         self.register = Register(number, partitions, knowledge, load_position(told), load_limits(told))
-        self.entries_under_way = False
-        """Whether entries of the register are being written; the next ones are asked for after that."""
-        self.entries_written = False
-        """Whether entries were written since the register's position was last looked at."""
         self.debts = Debts(key for key in OWED_KEYS if key in timelines)
         self.erasing = Erasing(timelines, knowledge, load_position(timelines.get(ERASURES_KEY)))
 

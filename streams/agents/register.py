@@ -48,6 +48,7 @@ class Register:
         self._number, self._partitions, self._knowledge = number, partitions, knowledge
         self._written_to = self._noticed = written_to
         self._left: Sequence[Name] = ()
+        self._under_way = False
         self._limits = knowledge.index.policy.basis
         unknown = written_to < knowledge.links_seen and knowledge.touched_since(written_to) is None
         if unknown:
@@ -73,7 +74,11 @@ class Register:
         return self._written_under
 
     def next(self) -> Entries | None:
-        """What to write now; None: nothing. To be followed by `wrote` once it is durable."""
+        """What to write now; None: nothing, or nothing before what was given last is written. To be followed by `wrote`
+        once it is durable.
+        """
+        if self._under_way:
+            return None
         knowledge, noticed = self._knowledge, self._noticed
         seen = knowledge.links_seen
         if seen <= noticed and not self._left:
@@ -93,12 +98,14 @@ class Register:
             seen,
         )
         if entries.rows or entries.changes:
+            self._under_way = True
             return entries
         self.wrote(entries)
         return None
 
     def wrote(self, entries: Entries) -> None:
         """The entries are durable."""
+        self._under_way = False
         self._left, self._noticed, self._written_to = entries.left, entries.noticed, entries.written_to
         if not entries.left:
             self._written_under = self._limits

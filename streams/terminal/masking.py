@@ -6,10 +6,11 @@ This is for display alone: it hides addresses and long numbers, not names in pro
 import re
 from typing import Final
 
+from schemas.vocabulary import WEAK_KINDS
+
 _ADDRESS: Final = re.compile(r'[^\s@<>()",;:]+@[\w-]+(?:\.[\w-]+)+')
 _NUMBER: Final = re.compile(r"\+?\(?\d(?:[\s().-]{0,2}\d){4,}")
 _HIDDEN: Final = "•••"
-_WEAK_KINDS: Final = ("phone", "email", "device")
 
 
 def masked_text(text: str) -> str:
@@ -30,4 +31,4 @@ def masked_customer(customer: str) -> str:
     ('crm:A1', 'phone:+35…56')
     """
     kind, _, value = customer.partition(":")
-    return f"{kind}:{value[:3]}…{value[-2:]}" if kind in _WEAK_KINDS and len(value) > 6 else customer
+    return f"{kind}:{value[:3]}…{value[-2:]}" if kind in WEAK_KINDS and len(value) > 6 else customer

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from schemas.findings import Identity
+from schemas.links import WEAK_PREFIXES
 from sinks.clickhouse.hash_key import KEY_FILE
 from sinks.clickhouse.migrate import private_database
-from sinks.clickhouse.pseudonyms import WEAK_PREFIXES, Pseudonyms
+from sinks.clickhouse.pseudonyms import Pseudonyms
 from streams import cli
 from streams.core.detection.detect import finding_id_of
 from streams.core.journeys import journey_id_of

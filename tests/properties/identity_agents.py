@@ -35,6 +35,7 @@ from streams.core.detection.light import DEFAULT_LIGHT
 from streams.core.identification.known_erasures import Forgotten
 from streams.core.identification.policy import IdentityPolicy
 from streams.core.policy import JourneyPolicy
+from streams.kafka.delivery import SharedDelivery
 from streams.kafka.store import State
 from tests.properties.identity_protocol import Worker, World
 from tests.unit.agents.fakes import App, Builder, Metadata, Record
@@ -213,6 +214,7 @@ class AgentWorld(World):
             fading=DEFAULT_LIGHT.fading,
             knowledge=KnownByWorker(self, worker),
             interactions_topic=INTERACTIONS,
+            interactions=SharedDelivery(lambda: broker, INTERACTIONS),
             partitions=len(self.partitions),
         )
         worker.owns[number] = _Ownership(self.generation, agent)  # type: ignore[assignment]

@@ -8,8 +8,8 @@ from hashlib import blake2b
 from string import Formatter
 from typing import Any, Final, Literal, NamedTuple, assert_never
 
+from schemas.findings import NAMING_FIELDS
 from schemas.interaction import DAY, SECOND, Interaction, Micros
-from schemas.vocabulary import WEAK_KINDS
 from streams.core.detection.absence import Absence
 from streams.core.detection.accumulation import Accumulation
 from streams.core.detection.calendars import Calendar
@@ -40,8 +40,6 @@ DEFINITIONS: Final = 1
 CLOSED_AT_MOST: Final = 14 * DAY
 """How long holidays may keep a calendar closed beyond its week."""
 SUBJECT_FIELDS: Final = ("case_id", "order_id", "reason", "thread_id")
-
-_PERSONAL: Final = frozenset({"customer", *WEAK_KINDS})
 MakeCalendar = Callable[[CalendarFile], Calendar]
 """How a calendar file becomes a calendar: zones and holidays come from outside the core."""
 
@@ -341,7 +339,7 @@ def _repeated(case: Case, sentence: str) -> list[str]:
     named = [name for _, name, _, _ in Formatter().parse(sentence) if name is not None]
     if isinstance(case, RepeatCase) and case.distinct is not None:
         named.append(case.distinct)
-    return [name for name in named if name in _PERSONAL]
+    return [name for name in named if name in NAMING_FIELDS]
 
 
 def _plain(names: Sequence[str]) -> tuple[str, ...]:

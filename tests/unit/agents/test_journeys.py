@@ -31,6 +31,7 @@ from streams.core.batch import advance_batch
 from streams.core.detection.customer import Detection
 from streams.core.detection.light import DEFAULT_LIGHT
 from streams.core.policy import JourneyPolicy
+from streams.kafka.delivery import SharedDelivery
 from streams.kafka.store import State
 from streams.rule_sets import compile_record, read_folder, rules_folder
 from tests.builders import call, instant, visit
@@ -73,6 +74,7 @@ class Bench:
             sources=["touchline.phone/0"],
             knowledge=self.knowledge,
             interactions_topic="interactions",
+            interactions=SharedDelivery(lambda: producer, "interactions"),
             partitions=partitions,
         )
 

@@ -43,11 +43,21 @@ def test_what_changes_is_told_by_the_partition_of_its_name_once() -> None:
     assert register.next() is None
 
 
-def test_what_was_not_written_is_told_again() -> None:
+def test_what_was_not_written_is_told_again_by_the_next_owner_and_nothing_else_meanwhile() -> None:
     known = Known()
     register = Register(1, 2, known, 0)
-    known.learn(*links(NAMES))
-    assert register.next() == register.next()
+    known.learn(*links(OURS[:1]))
+    entries = register.next()
+    assert entries is not None
+    known.learn(*links(OURS[1:]))
+    assert register.next() is None, "the position would run ahead of what is written"
+    assert register.written_to == 0
+    heirs = written(Register(1, 2, known, register.written_to))
+    assert {row.identifier for row in heirs.rows} >= {row.identifier for row in entries.rows}
+    register.wrote(entries)
+    assert register.written_to == 1
+    rest = written(register)
+    assert {row.identifier for row in (*entries.rows, *rest.rows)} == {row.identifier for row in heirs.rows}
 
 
 def test_links_of_other_partitions_names_write_nothing() -> None:

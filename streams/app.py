@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from datetime import timedelta
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import faust
 from aiokafka import AIOKafkaProducer
@@ -29,6 +29,7 @@ from schemas.topics import (
 )
 from sinks.notifications.posting import Poster
 from streams.agents.announcing import Announcer
+from streams.agents.effects import Effects
 from streams.agents.facts import Facts
 from streams.agents.identify import Identify
 from streams.agents.journeys import Journeys
@@ -55,6 +56,9 @@ from streams.kafka.transport import Transport
 from streams.rule_files import load_rules
 from streams.rule_sets import compile_record, rules_folder
 from streams.settings import Settings
+
+STOP_PATIENCE: Final = 5.0
+"""Seconds that a worker which is told to stop waits for its batches: what is not done by then is read again."""
 
 
 class _TimelinesTable(faust.Table):  # type: ignore[misc]
@@ -257,9 +261,7 @@ def build_app(
         announcer=announcer,
         refusals=refusals,
     )
-    journeys = Journeys(
-        policy=journey_policy(settings, id_key),
-        timelines=partial(state_of, timelines_table),
+    effects = Effects(
         producer=producer,
         persister=persister,
         epochs=epochs,
@@ -267,13 +269,19 @@ def build_app(
         changelog_written=partial(changelog_written, timelines_topic),
         interactions_topic=interactions_topic,
         interactions=interactions,
-        partitions=partitions,
-        knowledge=knowledge,
         refusals=refusals,
         alerts_topic=alerts_topic,
         detection=detection,
         fading=light.fading,
+    )
+    journeys = Journeys(
+        effects=effects,
+        policy=journey_policy(settings, id_key),
+        timelines=partial(state_of, timelines_table),
         sources=[source_name(TP(name, number)) for name in source_topics for number in range(partitions)],
+        detection=detection,
+        partitions=partitions,
+        knowledge=knowledge,
     )
     poster = Poster(settings.alerts.timeout.total_seconds())
     notify = Notify(
@@ -337,6 +345,7 @@ def build_app(
 
     @app.on_before_shutdown.connect  # type: ignore[untyped-decorator]
     async def close_sink(*_: Any, **__: Any) -> None:
+        await asyncio.gather(*(lane.close(STOP_PATIENCE) for lane in lanes.values()))
         await notify.close()
         await poster.close()
         await knowledge.close()

@@ -60,6 +60,7 @@ class ClickHouseWriter:
         self._waiting: list[tuple[SinkBatch, asyncio.Future[None]]] = []
         self._groups: set[asyncio.Task[None]] = set()
         self._limit = target.connections
+        self._closed = False
 
     async def write(self, batch: SinkBatch) -> None:
         """Return once every row of the batch is in ClickHouse.
@@ -68,6 +69,8 @@ class ClickHouseWriter:
         `SinkMisconfigured` or `SinkRefused`. After an error nothing is known about which rows arrived;
         writing again is always right.
         """
+        if self._closed:
+            raise SinkUnavailable("the writer is closed")
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append((batch, done))
         self._start_group()
@@ -78,7 +81,8 @@ class ClickHouseWriter:
         self._pool.write([batch])
 
     async def close(self) -> None:
-        """Wait for what is under way, then disconnect. Nothing may be written afterwards."""
+        """Wait for what was to be written, then disconnect. Who writes afterwards hears `SinkUnavailable`."""
+        self._closed = True
         while self._groups:
             await asyncio.gather(*self._groups, return_exceptions=True)
         self._threads.shutdown(wait=True)

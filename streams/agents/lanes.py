@@ -9,6 +9,7 @@ longer write is abandoned: it was not acknowledged, and whoever owns the partiti
 import asyncio
 import logging
 import os
+import time
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
@@ -112,6 +113,7 @@ class Lanes:
         self._waiting: dict[TP, deque[tuple[int, EventT]]] = {}
         self._tasks: dict[TP, asyncio.Task[None]] = {}
         self._finishing: dict[TP, deque[asyncio.Task[None]]] = {}
+        self._closing = False
         self.acknowledged = 0
 
     async def run(self, events: AsyncIterator[EventT]) -> None:
@@ -120,13 +122,32 @@ class Lanes:
             async for event in events:
                 tp = event.message.tp
                 self._waiting.setdefault(tp, deque()).append((self._app.rebalancing_count, event))
-                if tp not in self._tasks:
+                if tp not in self._tasks and not self._closing:
                     self._tasks[tp] = asyncio.create_task(
                         self._lane(tp), name=f"lane {tp.topic}/{tp.partition}"
                     )
         finally:
-            for task in (*self._tasks.values(), *chain.from_iterable(self._finishing.values())):
+            for task in self._under_way():
                 task.cancel()
+
+    async def close(self, patience: float) -> None:
+        """Take no more batches; wait for those under way, so many seconds at the most. What is not acknowledged then
+        is read again by whoever owns the partition next.
+        """
+        self._closing = True
+        until = time.monotonic() + patience
+        while under_way := self._under_way():
+            left = until - time.monotonic()
+            if left > 0:
+                await asyncio.wait(under_way, timeout=left)
+                continue
+            for task in under_way:
+                task.cancel()
+            await asyncio.wait(under_way)
+            return
+
+    def _under_way(self) -> list[asyncio.Task[None]]:
+        return [*self._tasks.values(), *chain.from_iterable(self._finishing.values())]
 
     def idle(self, tp: TP) -> bool:
         """Whether nothing that was fetched of this partition is still under way."""
@@ -135,7 +156,7 @@ class Lanes:
     async def _lane(self, tp: TP) -> None:
         finishing = self._finishing.setdefault(tp, deque())
         try:
-            while self._waiting[tp]:
+            while self._waiting[tp] and not self._closing:
                 if len(finishing) >= self._at_once:
                     await asyncio.wait((finishing[0],))
                     continue

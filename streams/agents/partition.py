@@ -70,9 +70,8 @@ class PartitionState:
             if is_customers(key):
                 self.agenda.put(key, 0)
 
-    def apply(self, changes: dict[bytes, bytes | None], result: BatchResult) -> None:
-        """What was written becomes state."""
-        self.store(changes)
+    def noted(self, result: BatchResult) -> None:
+        """The states of a step are stored: when its customers are due, and what they hold."""
         for key, due in result.due.items():
             self.agenda.put(key, due)
         self.custody.hold(result.marks)

@@ -125,11 +125,11 @@ class SharedDelivery:
         try:
             while together := self._waiting.pop(partition, None):
                 last: int | None = None
-                error: Exception | None = None
+                error: BaseException | None = None
                 try:
                     groups = [group for group, _ in together]
                     last = await deliver_groups(self._producer(), self._topic, partition, groups)
-                except Exception as caught:
+                except BaseException as caught:
                     error = caught
                 for _, done in together:
                     if done.done():
@@ -139,6 +139,8 @@ class SharedDelivery:
                     else:
                         assert last is not None
                         done.set_result(last)
+                if error is not None and not isinstance(error, Exception):
+                    raise error
         finally:
             del self._sending[partition]
 

@@ -14,7 +14,7 @@ from faust.types import TP
 
 from schemas.records import SinkBatch
 from streams import cli
-from streams.agents.journeys import Journeys, Step
+from streams.agents.effects import Effects, Step
 from streams.agents.lanes import Batch
 from streams.agents.owed import Telling
 from streams.agents.partition import PartitionState
@@ -23,8 +23,8 @@ from streams.agents.sink import Persister
 from streams.core.watermarks import PartitionClock
 from streams.kafka.delivery import Item
 
-_perform, _persist = Journeys._perform, Persister.persist
-_write_changelog, _send_alerts = Journeys._write_changelog, Journeys._send_alerts
+_perform, _persist = Effects.perform, Persister.persist
+_write_changelog, _send_alerts = Effects._write_changelog, Effects._send_alerts
 _departing: set[tuple[TP, int]] = set()
 """The batches in whose steps somebody loses interactions: partition and last offset."""
 
@@ -42,7 +42,7 @@ def arm(place: str) -> None:
     """From now on the process dies there."""
 
     async def perform(
-        self: Journeys, batch: Batch, partition: PartitionState, clock: PartitionClock, step: Step
+        self: Effects, batch: Batch, partition: PartitionState, clock: PartitionClock, step: Step
     ) -> object:
         if step.departing:
             _departing.add((batch.tp, batch.last_offset))
@@ -53,7 +53,7 @@ def arm(place: str) -> None:
         if _is_departing(batch) and place == "rows":
             _die()
 
-    async def write_changelog(self: Journeys, batch: Batch, items: Iterable[Item]) -> int | None:
+    async def write_changelog(self: Effects, batch: Batch, items: Iterable[Item]) -> int | None:
         written = await _write_changelog(self, batch, items)
         if _is_departing(batch):
             has_intent = any(key == INTENT_KEY and value is not None for key, value in items)
@@ -61,15 +61,15 @@ def arm(place: str) -> None:
                 _die()
         return written
 
-    async def send_alerts(self: Journeys, batch: Batch, partition: PartitionState, telling: Telling) -> None:
+    async def send_alerts(self: Effects, batch: Batch, partition: PartitionState, telling: Telling) -> None:
         if _is_departing(batch) and place == "telling" and telling.changes:
             _die()
         await _send_alerts(self, batch, partition, telling)
 
-    Journeys._perform = perform  # type: ignore[method-assign,assignment]
+    Effects.perform = perform  # type: ignore[method-assign,assignment]
     Persister.persist = persist  # type: ignore[method-assign]
-    Journeys._write_changelog = write_changelog  # type: ignore[method-assign]
-    Journeys._send_alerts = send_alerts  # type: ignore[method-assign]
+    Effects._write_changelog = write_changelog  # type: ignore[method-assign]
+    Effects._send_alerts = send_alerts  # type: ignore[method-assign]
 
 
 if __name__ == "__main__":

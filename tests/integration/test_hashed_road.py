@@ -1,7 +1,8 @@
 """The pipeline as it is by default, with hashed identifiers: the same rows, and nothing of them in clear text."""
 
+import json
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,30 @@ JOURNEYS = "SELECT customer, journey_id FROM {}.journeys WHERE started_at <= %(u
 FINDINGS = "SELECT customer, finding_id, rule FROM {}.findings WHERE raised_at <= %(until)s"
 
 
+RUDE = SimulatedEvent(
+    "phone",
+    None,
+    json.dumps(
+        {
+            "id": "rude-1",
+            "source": "pbx",
+            "channel": "phone",
+            "type": "call",
+            "direction": "inbound",
+            "occurred_at": (datetime.now(UTC) - timedelta(days=1)).isoformat(),
+            "customer": {"phone": "+359888000999"},
+            "treatment": "rude",
+        }
+    ).encode(),
+    (),
+    0,
+    "stored",
+    None,
+    None,
+)
+"""Somebody of whom nothing is known but a number has a finding, whatever the simulation's people are called by then."""
+
+
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("hashed")
@@ -48,6 +73,7 @@ def events(road: Road) -> list[SimulatedEvent]:
         and b"\n" not in event.value
         and event.value
     ]
+    events.append(RUDE)
     road.publish(events)
     road.wait_until_balanced(60)
     return events
@@ -74,11 +100,16 @@ def test_ids_do_not_tell_names_to_one_who_tries_all_of_them(road: Road, home: Pa
     names = [name for (name,) in road.rows(f"SELECT clear_name FROM `{private}`.identifiers")]
     assert len(names) > 50
     journeys = {journey for (journey,) in road.rows("SELECT DISTINCT journey_id FROM journeys_raw")}
-    findings = {finding for (finding,) in road.rows("SELECT DISTINCT finding_id FROM findings_history_raw")}
     begun = road.rows(
         "SELECT argMin((source, id), (occurred_at, source, id)) FROM interactions "
         "WHERE match(customer, '^(phone|email|device):') GROUP BY journey_id"
     )
+    wait_until(
+        lambda: bool(road.rows("SELECT 1 FROM findings_history_raw WHERE anchor_id = 'rude-1'")),
+        30,
+        road.account,
+    )
+    findings = {finding for (finding,) in road.rows("SELECT DISTINCT finding_id FROM findings_history_raw")}
     anchors = [row[:4] for row in road.rows(ANCHORS) if row[5].startswith(WEAK_PREFIXES)]
     assert begun
     assert anchors

@@ -25,6 +25,7 @@ from schemas.interaction import (
 from schemas.links import Name
 from schemas.records import IdentityChange, IdentityRow, SinkBatch
 from schemas.rule_sets import RULES_KEY
+from streams.agents.effects import Effects
 from streams.agents.journeys import Journeys
 from streams.agents.lanes import Rest
 from streams.agents.refusals import Refusals
@@ -200,22 +201,25 @@ class AgentWorld(World):
         states: State = dict(self.partitions[number].states)
         broker: Any = Broker(self)
         agent = Journeys(
+            effects=Effects(
+                producer=lambda: broker,
+                persister=Persister(Rows(self)),
+                epochs=Epochs(),
+                changelog=lambda: CHANGELOG,
+                changelog_written=lambda _partition, _offset: None,
+                interactions_topic=INTERACTIONS,
+                interactions=SharedDelivery(lambda: broker, INTERACTIONS),
+                refusals=Refusals(lambda: broker, "dead", len(self.partitions)),
+                alerts_topic="alerts",
+                detection=lambda _rules: self._rules(),
+                fading=DEFAULT_LIGHT.fading,
+            ),
             policy=self.journey_policy,
             timelines=lambda _number: states,
-            producer=lambda: broker,
-            persister=Persister(Rows(self)),
-            epochs=Epochs(),
-            changelog=lambda: CHANGELOG,
-            changelog_written=lambda _partition, _offset: None,
-            refusals=Refusals(lambda: broker, "dead", len(self.partitions)),
-            alerts_topic="alerts",
             sources=(),
             detection=lambda _rules: self._rules(),
-            fading=DEFAULT_LIGHT.fading,
-            knowledge=KnownByWorker(self, worker),
-            interactions_topic=INTERACTIONS,
-            interactions=SharedDelivery(lambda: broker, INTERACTIONS),
             partitions=len(self.partitions),
+            knowledge=KnownByWorker(self, worker),
         )
         worker.owns[number] = _Ownership(self.generation, agent)  # type: ignore[assignment]
 
@@ -278,9 +282,10 @@ class AgentWorld(World):
         for ownership in worker.owns.values():
             assert isinstance(ownership, _Ownership)
             if self.rng.random() < 0.5:
-                for task in asyncio.all_tasks(_loop):
+                for task, _ in ownership.resting:
                     task.cancel()
-                _loop.run_until_complete(asyncio.sleep(0))
+                for _ in range(5):
+                    _loop.run_until_complete(asyncio.sleep(0))
         super().kill(worker)
 
     def settle(self) -> None:

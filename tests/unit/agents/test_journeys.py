@@ -20,8 +20,10 @@ from schemas.interaction import (
 )
 from schemas.records import SinkBatch
 from schemas.rule_sets import RULES_KEY, encode_rules
+from streams.agents import effects
 from streams.agents import journeys as module
 from streams.agents.clocks import CLOCK_KEY
+from streams.agents.effects import Effects
 from streams.agents.journeys import Journeys
 from streams.agents.lanes import Fenced, Unavailable, finish
 from streams.agents.owed import OWED_KEYS
@@ -59,23 +61,31 @@ class Bench:
         self.written: list[tuple[int, int]] = []
         self.knowledge = knowledge or Known()
         producer: Any = self.producer
+        self.persister = Persister(self.sink)
+
+        def detection(rules: bytes) -> Detection:
+            return Detection(compile_record(rules, 30 * DAY))
+
         self.agent = Journeys(
+            effects=Effects(
+                producer=lambda: producer,
+                persister=self.persister,
+                epochs=Epochs(),
+                changelog=lambda: "changelog",
+                changelog_written=lambda partition, offset: self.written.append((partition, offset)),
+                interactions_topic="interactions",
+                interactions=SharedDelivery(lambda: producer, "interactions"),
+                refusals=Refusals(lambda: producer, "dead", partitions),
+                alerts_topic="alerts",
+                detection=detection,
+                fading=DEFAULT_LIGHT.fading,
+            ),
             policy=JourneyPolicy(gap=GAP),
             timelines=lambda number: self.states.setdefault(number, {}),
-            producer=lambda: producer,
-            persister=Persister(self.sink),
-            epochs=Epochs(),
-            changelog=lambda: "changelog",
-            changelog_written=lambda partition, offset: self.written.append((partition, offset)),
-            refusals=Refusals(lambda: producer, "dead", partitions),
-            alerts_topic="alerts",
-            detection=lambda rules: Detection(compile_record(rules, 30 * DAY)),
-            fading=DEFAULT_LIGHT.fading,
             sources=["touchline.phone/0"],
-            knowledge=self.knowledge,
-            interactions_topic="interactions",
-            interactions=SharedDelivery(lambda: producer, "interactions"),
+            detection=detection,
             partitions=partitions,
+            knowledge=self.knowledge,
         )
 
     async def handle(self, *records: Record) -> None:
@@ -343,7 +353,7 @@ async def succeeded(bench: Bench, *records: Record) -> Bench:
 async def test_what_time_had_closed_is_written_by_the_next_owner_if_the_rows_were_not() -> None:
     bench = Bench()
     await bench.handle(*records(ANN))
-    bench.sink = bench.agent._persister._sink = SlowSink()
+    bench.sink = bench.persister._sink = SlowSink()
     end = watermark(1, ANN.occurred_at + GAP + 1)
     await bench.agent(bench.app.batch([end]))
     successor = await succeeded(bench, end)
@@ -377,7 +387,7 @@ async def test_findings_are_told_by_the_next_owner_if_they_were_not() -> None:
 async def test_with_more_to_keep_than_a_debt_may_hold_rows_come_before_states(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(module, "MOST_ROWS", 2)
+    monkeypatch.setattr(effects, "MOST_ROWS", 2)
     order: list[str] = []
     bench = Bench(order)
     await bench.handle(*records(*(call("2026-03-01T10:00Z", by=f"crm:{number}") for number in range(3))))

@@ -220,6 +220,48 @@ async def test_a_batch_whose_partition_is_lost_while_it_waits_is_not_acknowledge
     await finish(stream, task)
 
 
+async def test_closing_waits_for_what_is_under_way_and_takes_nothing_more() -> None:
+    app = App()
+    end: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    handled: list[int] = []
+
+    async def handler(batch: Batch) -> "asyncio.Future[None]":
+        handled.append(batch.last_offset)
+        return end
+
+    stream, road, task = start(app, handler, max_records=1, at_once=2)
+    stream.put(*(app.event(number) for number in range(1, 4)))
+    await settled()
+    closing = asyncio.create_task(road.close(5.0))
+    await settled()
+    assert not closing.done()
+    end.set_result(None)
+    await asyncio.wait_for(closing, 5)
+    stream.put(app.event(4, tp=THERE))
+    await settled()
+    assert handled == [1, 2]
+    assert app.acks == [(HERE, 1), (HERE, 2)]
+    assert road.idle(HERE)
+    await finish(stream, task)
+
+
+async def test_closing_does_not_wait_for_ever() -> None:
+    app = App()
+    waiting: list[asyncio.Future[None]] = []
+
+    async def handler(_batch: Batch) -> "asyncio.Future[None]":
+        waiting.append(asyncio.get_running_loop().create_future())
+        return waiting[-1]
+
+    stream, road, task = start(app, handler, at_once=2)
+    stream.put(app.event(1))
+    await settled()
+    await asyncio.wait_for(road.close(0.01), 5)
+    assert waiting[0].cancelled()
+    assert app.acks == []
+    await finish(stream, task)
+
+
 async def test_an_unforeseen_error_while_a_batch_waits_ends_the_process(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

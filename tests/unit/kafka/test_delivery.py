@@ -179,6 +179,22 @@ async def test_all_who_shared_a_delivery_hear_that_it_failed_and_the_next_one_go
     await again
 
 
+async def test_nobody_waits_for_a_delivery_that_was_broken_off() -> None:
+    class Over(BaseException):
+        """What ends a task, and is no error."""
+
+    class Ending(Log):
+        async def send_batch(self, *_: Any, **__: Any) -> Any:
+            raise Over
+
+    producer: Any = Ending()
+    shared = SharedDelivery(lambda: producer, "t")
+    group = Group((b"mark", b""), [(b"k", b"v")])
+    sending = (shared.send(3, group), shared.send(3, group))
+    outcomes = await asyncio.wait_for(asyncio.gather(*sending, return_exceptions=True), 5)
+    assert [type(one) for one in outcomes] == [Over, Over]
+
+
 async def test_a_sender_that_is_cancelled_takes_nobody_with_it() -> None:
     log = SlowLog()
     senders = await sent_together(log)

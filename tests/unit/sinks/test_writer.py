@@ -114,6 +114,14 @@ async def test_a_second_group_starts_beside_the_first_only_when_it_is_worth_an_i
     await writer.close()
 
 
+async def test_who_writes_after_the_end_hears_that_it_is_over_and_may_come_again(notes: Notes) -> None:
+    writer = writer_of(notes)
+    await writer.close()
+    with pytest.raises(SinkUnavailable, match="closed"):
+        await writer.write(placed("late"))
+    assert notes.inserts == []
+
+
 async def test_a_group_ends_before_it_grows_too_large(notes: Notes) -> None:
     writer = writer_of(notes)
     notes.gate.clear()

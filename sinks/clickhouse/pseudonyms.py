@@ -134,8 +134,11 @@ class Pseudonyms:
             # At once, the longest first: a value may be part of another one, or of what another one became.
             found = re.compile("|".join(map(re.escape, sorted(stored, key=len, reverse=True))))
             text = found.sub(lambda match: stored[match[0]], text)
-        text = _NUMBER.sub(lambda found: self.bare["phone"][found[0]], text)
-        return _ADDRESS.sub(lambda found: self.bare["email"][found[0].lower()], text)
+        if "+" in text:
+            text = _NUMBER.sub(lambda found: self.bare["phone"][found[0]], text)
+        if "@" in text:
+            text = _ADDRESS.sub(lambda found: self.bare["email"][found[0].lower()], text)
+        return text
 
     def unrecorded(self) -> tuple[tuple[str, str], ...]:
         """(stored name, clear name) of what was hashed since it was last said to be recorded."""

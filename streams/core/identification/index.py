@@ -264,11 +264,15 @@ class IdentityIndex:
     def _take(self, record: Record, touched: dict[Name, int] | None) -> None:
         if isinstance(record, Link):
             a, b = record.a, record.b
-            if not (self._names_somebody(a) and self._names_somebody(b)):
-                return
             edge = self._graph.edge(a, b)
-            if edge is not None and edge.is_learnt and record.first_seen > edge.first_seen:
+            # The most frequent news of a known link: when it was seen last, which moves nobody.
+            if edge is not None and (
+                record.first_seen > edge.first_seen
+                or (record.first_seen == edge.first_seen and record.evidence >= edge.evidence)
+            ):
                 edge.last_seen = max(edge.last_seen, record.last_seen)
+                return
+            if not (self._names_somebody(a) and self._names_somebody(b)):
                 return
             self._touch(touched, a, b)
             for cut_off in self._graph.learn(record):

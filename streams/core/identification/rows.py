@@ -18,6 +18,11 @@ def identity_row(index: IdentityIndex, name: Name) -> IdentityRow:
     edges = index.edges(name)
     if not edges:
         return IdentityRow(name, place.customer, place.shared, 0, (), removed=not index.is_hub(name))
+    if len(edges) == 1 and not edges[0].told:  # the common case
+        only = edges[0]
+        return IdentityRow(
+            name, place.customer, place.shared, only.first_seen, (only.evidence.replace("\x1f", "/", 1),)
+        )
     said = sorted({claim for edge in edges for claim in _said_of(edge)})
     since = min(at for _, at, _ in said)
     evidence = tuple(dict.fromkeys(where for _, _, where in said))[:EVIDENCE]

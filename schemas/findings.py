@@ -95,7 +95,7 @@ class FindingChange(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
     `at` is event time for what events decide (`raised_at`, `resolved_at`, the end of the horizon), and the
     evaluation's `now` for an update, a withdrawal or a reopening, which only learning brings about.
-    `cause` is the late or corrected interaction that did it, None where time or a change of rules did.
+    `cause` is the interaction that did it, None where time or a change of rules did.
     """
 
     kind: ChangeKind

@@ -10,7 +10,7 @@ import msgspec
 
 from schemas.alerts import AlertRow
 from schemas.erasures import ErasureDone
-from schemas.findings import FindingChange, Light
+from schemas.findings import Finding, FindingChange, Light
 from schemas.interaction import Interaction, Micros
 from schemas.vocabulary import Channel
 
@@ -52,6 +52,13 @@ class PlacedInteraction(NamedTuple):
     interaction: Interaction
     journey_id: str | None
     beyond_horizon: bool = False
+
+
+class StandingFinding(NamedTuple):
+    """A finding as it was told last, and the number of that change."""
+
+    finding: Finding
+    sequence: int
 
 
 class Coordinates(NamedTuple):
@@ -188,3 +195,5 @@ class SinkBatch(NamedTuple):
     identity_changes: tuple[IdentityChange, ...] = ()
     erasures: tuple[ErasureDone, ...] = ()
     """Written when nothing of what was forgotten will be written any more."""
+    moved: tuple[PlacedInteraction, ...] = ()
+    """Interactions that lie in another journey now; what the ledger says of their records was said before."""

@@ -9,13 +9,12 @@ Time is event time. What is known of an interaction is its latest revision, as i
 lateness and corrections of the past are not played again.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
 from schemas.findings import Finding, FindingChange, Identity, Severity
 from schemas.interaction import Interaction, Micros
 from streams.core.detection.detect import detect
-from streams.core.detection.draft import Expectation
 from streams.core.detection.lifecycle import final_of, transition
 from streams.core.detection.line import Traits
 from streams.core.detection.ruleset import RuleSet
@@ -147,14 +146,13 @@ class _Walk:
         )
         self.due, self._known = after.next_due, after.known
         if len(self._line) >= LONG:
-            self._cut(self._at[-1] - rules.lookback, detected.expects)
+            self._cut(self._at[-1] - rules.lookback, detected.held_until)
         return after.changes
 
-    def _cut(self, before: Micros, expects: Iterable[Expectation]) -> None:
+    def _cut(self, before: Micros, expected: Mapping[Identity, Micros | None]) -> None:
         """Drop what no rule can look back on any more, as a customer's state does."""
         if self._at[0] >= before:
             return
-        expected = {one.identity: one.until for one in expects}
         kept = [index for index in range(len(self._line)) if self._is_held(index, before, expected)]
         if len(kept) == len(self._line):
             return

@@ -278,6 +278,10 @@ def run(args: Sequence[str] | None = None) -> int:
         ended = isinstance(stop, _Terminated) or isinstance(stop.__cause__, _Terminated)
         click.echo("terminated" if ended else "interrupted", err=True)
         return 143 if ended else 130
+    except click.exceptions.NoArgsIsHelpError as error:
+        # Its message is the help itself.
+        click.echo(error.format_message(), err=True)
+        return error.exit_code
     except click.ClickException as error:
         context = getattr(error, "ctx", None)
         command = context.command_path if context is not None else "touchline"

@@ -34,6 +34,9 @@ def parse_duration(text: str) -> timedelta:
 
 
 def _from_text(value: Any) -> Any:
+    # To Python true is the number 1, and would be a second.
+    if isinstance(value, bool):
+        raise ValueError("a truth value is not a duration; write 7d, 12h, 30m, 90s, 1d12h, seconds, or P7D")
     return parse_duration(value) if isinstance(value, str) else value
 
 

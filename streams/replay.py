@@ -4,6 +4,9 @@ All of the input is read before anything is evaluated, so the order of the lines
 horizon, and every link that the events teach, or facts tell, is known before the first customer is evaluated. Rows
 equal those of the live road but for coordinates: topic is the file's name, partition 0, offset the line's number
 from 0.
+
+What the database shows already takes part: the interactions that stand of the customers who are read are evaluated
+together with those of the files, so that a replay ends in the same rows as if all had been read at once.
 """
 
 import hashlib
@@ -13,35 +16,40 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import chain, islice
 from pathlib import Path
-from typing import BinaryIO, NamedTuple, Protocol
+from typing import BinaryIO, Final, NamedTuple, Protocol
 
 import msgspec
 
 from schemas.codec import Decoder, Rejected
 from schemas.erasures import letter_identity
+from schemas.findings import FindingChange, Light
 from schemas.identifiers import Identifiers
 from schemas.identity import FactDecoder
 from schemas.interaction import Interaction, Micros, decode_interaction, encode_interaction, routing_key
-from schemas.links import names_of
-from schemas.records import Coordinates, DeadLetter, SinkBatch
+from schemas.links import Name, names_of
+from schemas.records import Coordinates, DeadLetter, PlacedInteraction, SinkBatch
 from streams.core.anonymous import ANONYMOUS_KEY
 from streams.core.batch import BatchResult, advance_batch
 from streams.core.detection.customer import Detection
+from streams.core.detection.standing import continued
 from streams.core.identification.index import IdentityIndex
 from streams.core.identification.lessons import Lessons
 from streams.core.identification.policy import DEFAULT_POLICY, IdentityPolicy
 from streams.core.identification.rows import identity_row
 from streams.core.identification.told import Telling, newest_tellings
 from streams.core.policy import JourneyPolicy
-
-Identity = tuple[str, str]
-"""`(source, id)`."""
+from streams.core.timeline import coordinates_of
+from streams.standing import Key, Standing, Stood, differences
 
 CHUNK = 5_000
 """Lines, or interactions of whole customers, that are written at once."""
 
 IN_FLIGHT = 2
 """Chunks that are being written while the next is computed."""
+
+_LINES: Final = 44
+"""Bits of a rank below the revision: for so many lines, and one to say that it stood."""
+_STANDING: Final = 1 << (_LINES - 1)
 
 
 class Source(NamedTuple):
@@ -58,18 +66,6 @@ class Writer(Protocol):
         """Block until every row is stored."""
 
 
-class Standing(NamedTuple):
-    """A journey that the database shows already, and the identities of its interactions."""
-
-    customer: str
-    journey_id: str
-    members: frozenset[Identity]
-
-
-FindStanding = Callable[[Sequence[str]], Iterable[Standing]]
-"""The journeys that stand of these customers."""
-
-
 IsErased = Callable[[str, str], bool]
 """Whether what has this source and id was forgotten (`touchline forget`), and must not come back."""
 
@@ -77,11 +73,6 @@ IsErased = Callable[[str, str], bool]
 def nothing_is_erased(_source: str, _id: str) -> bool:
     """For a database in which nobody was forgotten."""
     return False
-
-
-def nothing_stands(_customers: Sequence[str]) -> Iterable[Standing]:
-    """For a database without journeys."""
-    return ()
 
 
 @dataclass
@@ -135,7 +126,7 @@ class Replay:
         *,
         version: int,
         clock: Micros,
-        standing: FindStanding = nothing_stands,
+        standing: Standing | None = None,
         detection: Detection | None = None,
         identity: IdentityPolicy = DEFAULT_POLICY,
         fact_decoder: FactDecoder | None = None,
@@ -143,6 +134,7 @@ class Replay:
         is_erased_fact: IsErased = nothing_is_erased,
     ) -> None:
         """`decoder` may name customers as it likes: they are named anew. Only files of facts need `fact_decoder`.
+        `standing` is what stands already; None: nothing does.
 
         What `is_erased` counts as superseded and leaves nothing behind.
         """
@@ -154,14 +146,17 @@ class Replay:
         self._told: list[Telling] = []
         self._index = IdentityIndex(identity)
         self._held: dict[tuple[Identifiers, tuple[str, ...]], list[bytes]] = defaultdict(list)
-        self._corrected: dict[Identity, int] = {}
+        self._best: dict[Key, int] = {}
         self._policy = policy
         self._writer = writer
         self._version = version
         self._clock = clock
         self._standing = standing
+        self._stood = Stood()
         self._detection = detection
         self._incarnation = 0
+        self._begins: dict[str, int] = {}
+        self._kept: dict[bytes, list[bytes]] = {}
         self._customers: dict[bytes, list[bytes]] = defaultdict(list)
         self.report = ReplayReport()
 
@@ -185,6 +180,8 @@ class Replay:
                 _submit(thread, writing, self._writer, batch)
             for batch in self._read(sources, until, on_bytes):
                 _submit(thread, writing, self._writer, batch)
+            if self._standing is not None:
+                self._take_in(self._standing)
             self._name_customers()
             for batch in self._identified():
                 _submit(thread, writing, self._writer, batch)
@@ -232,10 +229,28 @@ class Replay:
             stored=tuple(one.where for one in self._told), superseded=superseded
         )
 
+    def _take_in(self, standing: Standing) -> None:
+        """Read what stands of whoever is named in the files, or holds an interaction that is told in them."""
+        names = {name for identifiers, _ in self._held for name in names_of(identifiers)}
+        stood, best = self._stood, self._best
+        told = list(best)
+        stood.links = list(standing.links(names))
+        names.update(name for link in stood.links for name in (link.a, link.b))
+        names.update(standing.holders(told))
+        for placed in chain(standing.nobodys(told), standing.interactions(names)):
+            one = placed.interaction
+            known = best.get(one.key)
+            # Of equal revisions that of the files is taken: its identifiers are in clear.
+            kept = known is None or known >> _LINES < one.revision
+            if kept:
+                best[one.key] = (one.revision << _LINES) + _STANDING
+            stood.note(placed, kept)
+
     def _name_customers(self) -> None:
         """Know all links, then put everything that was read under its customer."""
         self._index = IdentityIndex(
-            self._identity, chain((one.statement for one in self._told), self._lessons.records())
+            self._identity,
+            chain((one.statement for one in self._told), self._lessons.records(), self._stood.links),
         )
         while self._held:
             (identifiers, unnormalised), encoded = self._held.popitem()
@@ -246,6 +261,9 @@ class Replay:
             for one in encoded:
                 nobodys = msgspec.structs.replace(decode_interaction(one), customer=None)
                 self._customers[routing_key(nobodys)].append(encode_interaction(nobodys))
+        self._kept = self._stood.by_key(self._index)
+        for key in chain(self._kept, map(str.encode, self._stood.customers)):
+            self._customers[key].extend(())
 
     def _identified(self) -> Iterator[SinkBatch]:
         names = self._index.names()
@@ -265,9 +283,12 @@ class Replay:
         erased: list[Coordinates] = []
         report, size = self.report, 0
         clock = self._clock if until is None else max(self._clock, until)
+        lines = 0
         for source in sources:
+            self._begins[source.name] = lines
             for number, line in enumerate(source.file):
                 size += len(line)
+                lines += 1
                 if not line.strip():
                     continue
                 value = line.rstrip(b"\r\n")
@@ -297,8 +318,16 @@ class Replay:
     def _hold(self, interaction: Interaction) -> None:
         identifiers = self._lessons.add(interaction)
         self._held[identifiers, interaction.unnormalised].append(encode_interaction(interaction))
-        if interaction.revision > self._corrected.get(interaction.key, 0):
-            self._corrected[interaction.key] = interaction.revision
+        rank, known = self._rank(interaction), self._best.get(interaction.key)
+        if known is None or rank > known:
+            self._best[interaction.key] = rank
+
+    def _rank(self, interaction: Interaction) -> int:
+        """Of several tellings of one interaction, whomever they name, that with the greatest rank counts: the highest
+        revision, of equal ones the first line.
+        """
+        line = self._begins[interaction.topic] + interaction.offset
+        return (interaction.revision << _LINES) + _STANDING - 1 - line
 
     def _reading_batch(
         self, received: list[Coordinates], letters: list[DeadLetter], erased: Iterable[Coordinates] = ()
@@ -322,32 +351,56 @@ class Replay:
         total = len(self._customers)
         chunk: list[Interaction] = []
         superseded: list[Coordinates] = []
+        customers: list[Name] = []
         done = 0
         for key in list(self._customers):
             customer = None if key.startswith(ANONYMOUS_KEY) else key.decode()
-            encoded = self._customers.pop(key)
-            current, replaced = newest_revisions(_named(decode_interaction(one), customer) for one in encoded)
-            # A higher revision may name another customer.
-            standing = [one for one in current if one.revision >= self._corrected.get(one.key, 0)]
-            replaced += [_where(one) for one in current if one.revision < self._corrected.get(one.key, 0)]
-            chunk.extend(sorted(standing, key=lambda interaction: interaction.position))
-            superseded.extend(replaced)
+            if customer is not None:
+                customers.append(customer)
+            theirs = [_named(decode_interaction(one), customer) for one in self._kept.pop(key, ())]
+            for one in map(decode_interaction, self._customers.pop(key)):
+                if self._best[one.key] == self._rank(one):
+                    theirs.append(_named(one, customer))
+                else:
+                    superseded.append(coordinates_of(one))
+            chunk.extend(sorted(theirs, key=lambda interaction: interaction.position))
             done += 1
-            if len(chunk) >= CHUNK:
+            if len(chunk) >= CHUNK or len(customers) >= CHUNK:
                 on_customers(done, total)
-                yield self._evaluated_batch(chunk, superseded, now)
-                chunk, superseded = [], []
+                yield self._evaluated_batch(chunk, customers, superseded, now)
+                chunk, customers, superseded = [], [], []
         on_customers(done, total)
-        yield self._evaluated_batch(chunk, superseded, now)
+        yield self._evaluated_batch(chunk, customers, superseded, now)
+
+    def _stands(self, interaction: Interaction) -> bool:
+        """Whether it was not told by the files, but stood and stays."""
+        return self._best[interaction.key] & _STANDING > 0
 
     def _evaluated_batch(
-        self, interactions: list[Interaction], superseded: list[Coordinates], now: Micros
+        self,
+        interactions: list[Interaction],
+        customers: Sequence[Name],
+        superseded: list[Coordinates],
+        now: Micros,
     ) -> SinkBatch:
         result: BatchResult = advance_batch(
             lambda _: None, interactions, (), now, self._policy, self._detection
         )
+        placed: list[PlacedInteraction] = []
+        moved: list[PlacedInteraction] = []
+        for one in result.interactions:
+            if not self._stands(one.interaction):
+                placed.append(one)
+            elif self._stood.has_moved(one):
+                moved.append(one)
+        stood = [customer for customer in customers if customer in self._stood]
+        retracted, changes, lights = result.retracted, result.changes, result.lights
+        if self._standing is not None and stood:
+            retracted = [*retracted, *self._outdated(self._standing, stood, result)]
+            changes = self._continued(self._standing, stood, interactions, result, now)
+            lights = [*lights, *self._gone_out(self._standing, stood, result, now)]
         report = self.report
-        report.stored += len(result.interactions)
+        report.stored += len(placed)
         report.superseded += len(superseded) + len(result.superseded)
         report.journeys += len(result.journeys)
         report.findings += sum(1 for change in result.changes if change.kind == "raised")
@@ -355,53 +408,55 @@ class Replay:
         return SinkBatch(
             version=self._version,
             links_seen=self._version,
-            interactions=tuple(result.interactions),
+            interactions=tuple(placed),
+            moved=tuple(moved),
             journeys=tuple(result.journeys),
-            retracted=(*result.retracted, *self._outdated(interactions, result)),
+            retracted=tuple(retracted),
             superseded=(*superseded, *result.superseded),
             incarnation=self._incarnation,
-            findings=tuple(result.changes),
-            lights=tuple(result.lights),
+            findings=tuple(changes),
+            lights=tuple(lights),
             fading=self._detection.light.fading if self._detection is not None else None,
         )
 
-    def _outdated(self, interactions: list[Interaction], result: BatchResult) -> Iterator[tuple[str, str]]:
-        """Standing journeys whose interactions are all in this run, which cut them differently (another gap)."""
-        customers = {i.customer: None for i in interactions if i.customer is not None}
-        for one in interactions:
-            # They may stand under any of their identifiers, from before the links were known.
-            customers.update(dict.fromkeys(names_of(one.identifiers)))
-        produced = {journey.journey_id for journey in result.journeys}
-        read = {interaction.key for interaction in interactions}
-        for standing in self._standing(list(customers)):
-            if standing.journey_id not in produced and standing.members <= read:
-                yield standing.customer, standing.journey_id
+    def _outdated(
+        self, standing: Standing, customers: Sequence[Name], result: BatchResult
+    ) -> Iterator[tuple[str, str]]:
+        """Journeys that stood of these customers and are no more."""
+        produced = {(journey.customer, journey.journey_id) for journey in result.journeys}
+        return (journey for journey in standing.journeys(customers) if journey not in produced)
 
+    def _continued(
+        self,
+        standing: Standing,
+        customers: Sequence[Name],
+        interactions: Iterable[Interaction],
+        result: BatchResult,
+        now: Micros,
+    ) -> Sequence[FindingChange]:
+        """What is to be told of findings, of which some stood."""
+        if self._detection is None:
+            return result.changes
+        standing_findings = {one.finding.finding_id: one for one in standing.findings(customers)}
+        news = differences(self._stood, customers, interactions)
+        return continued(result.changes, standing_findings, news, now, self._detection.rules)
 
-def newest_revisions(interactions: Iterable[Interaction]) -> tuple[list[Interaction], list[Coordinates]]:
-    """The highest revision of each identity (the first of equal ones), and the coordinates of all others."""
-    newest: dict[tuple[str, str], Interaction] = {}
-    superseded: list[Coordinates] = []
-    for interaction in interactions:
-        held = newest.get(interaction.key)
-        if held is None or interaction.revision > held.revision:
-            newest[interaction.key] = interaction
-            loser = held
-        else:
-            loser = interaction
-        if loser is not None and _where(loser) != _where(newest[interaction.key]):
-            superseded.append(_where(loser))
-    return list(newest.values()), superseded
+    def _gone_out(
+        self, standing: Standing, customers: Sequence[Name], result: BatchResult, now: Micros
+    ) -> Iterator[Light]:
+        """Lights that nothing adds to any more."""
+        lit = {light.customer for light in result.lights}
+        return (
+            Light(customer, now, 0, "green", (), ())
+            for customer in standing.lit(customers)
+            if customer not in lit
+        )
 
 
 def _named(interaction: Interaction, customer: str | None) -> Interaction:
     if interaction.customer == customer:
         return interaction
     return msgspec.structs.replace(interaction, customer=customer)
-
-
-def _where(interaction: Interaction) -> Coordinates:
-    return Coordinates(interaction.topic, interaction.partition, interaction.offset)
 
 
 def _submit(

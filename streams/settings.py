@@ -23,6 +23,7 @@ from pydantic import (
 
 from schemas.ahead import PURE
 from schemas.topics import DEFAULT_PARTITIONS, DEFAULT_PREFIX
+from streams.addresses import broker_addresses
 from streams.durations import Duration
 from streams.notification_settings import AlertSecrets, AlertSettings
 from streams.word_lists import WordList
@@ -63,6 +64,11 @@ class KafkaSettings(Section):
     group: str = Field(
         "touchline", min_length=1, description="Consumer group (and Faust app id) of the workers"
     )
+
+    @field_validator("bootstrap")
+    @classmethod
+    def _bootstrap_names_brokers(cls, value: str | None) -> str | None:
+        return None if value is None else broker_addresses(value)
 
 
 class ClickHouseSettings(Section):
@@ -242,12 +248,20 @@ class WorkerSettings(Section):
 class LocalSettings(Section):
     """The embedded servers of `up`; all of them listen on loopback only."""
 
-    kafka_port: int = Field(9092, ge=0, le=65535, description="Port of the embedded Kafka; 0 = any free one")
+    kafka_port: int = Field(
+        9092,
+        ge=0,
+        le=65535,
+        description="Port of the embedded Kafka; 0 = any free one. The mock always chooses its own",
+    )
     clickhouse_port: int = Field(
         9000, ge=0, le=65535, description="Native port of the embedded ClickHouse; 0 = any free one"
     )
     clickhouse_http_port: int = Field(
-        8123, ge=0, le=65535, description="HTTP port of the embedded ClickHouse; 0 = any free one"
+        8123,
+        ge=0,
+        le=65535,
+        description="HTTP port of the embedded ClickHouse, not the native one; 0 = any free one",
     )
 
 
@@ -318,6 +332,7 @@ def _explain(error: ValidationError, origin: dict[tuple[str, ...], str], file: P
         path = tuple(str(part) for part in problem["loc"])
         within = next((name for key, name in origin.items() if key[: len(path)] == path), None)
         name = origin.get(path) or within or f"{file}: {'.'.join(path)}"
-        reason = "unknown setting" if problem["type"] == "extra_forbidden" else problem["msg"]
+        said = problem["msg"].removeprefix("Value error, ")
+        reason = "unknown setting" if problem["type"] == "extra_forbidden" else said
         lines.append(f"{name}: {reason}")
     return lines

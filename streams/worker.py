@@ -1,15 +1,14 @@
 """One worker process: the Faust app run to its end, with an exit status that a supervisor can act on.
 
-0 after SIGTERM or SIGINT; 70 after an error that nobody foresaw; 75 when it found itself stuck, or could not stop in
-time. Every status but 0 asks to be started again.
+0 after SIGTERM or SIGINT and a clean stop; 70 after an error that nobody foresaw; 75 when it found itself stuck, or
+could not stop cleanly. Every status but 0 asks to be started again. Told to stop, or after a crash, the process is gone
+within `END_SECONDS`, whatever hangs.
 """
 
 import asyncio
 import logging
-import signal
-import tempfile
 from collections.abc import Callable
-from pathlib import Path
+from contextlib import suppress
 from typing import Final
 
 import faust
@@ -22,10 +21,12 @@ from sinks.clickhouse.errors import SinkUnavailable
 from sinks.clickhouse.hash_key import hold_to_key
 from sinks.clickhouse.pseudonyms import Pseudonyms
 from sinks.clickhouse.writer import ClickHouseWriter
+from sinks.embedded.home import Home
 from streams.agents.knowledge import Knowledge
-from streams.agents.lanes import EXIT_BUG, Unavailable
+from streams.agents.lanes import EXIT_BUG, Unavailable, end_process
 from streams.agents.watchdog import EXIT_STUCK
 from streams.app import build_app, build_knowledge
+from streams.ending import LastResort, deaths_of_threads, on_stop_signals, stops_under_way, threads_left
 from streams.garbage import collect_rarely, rare_collections
 from streams.pseudonymity import pseudonyms_of
 from streams.settings import Settings
@@ -34,6 +35,9 @@ log = logging.getLogger(__name__)
 
 STOP_SECONDS: Final = 20.0
 """How long a worker may take to stop cleanly."""
+
+END_SECONDS: Final = STOP_SECONDS + 5.0
+"""How long the whole process may take to end, once it was told to stop or has crashed."""
 
 EPOCH_REFRESH_SECONDS: Final = 5.0
 """How long after a `replay` its rows may still win over newer ones of this worker."""
@@ -89,6 +93,8 @@ class DatabaseEpochs:
             await asyncio.sleep(EPOCH_REFRESH_SECONDS)
             try:
                 self.incarnation, self.version_base = await asyncio.to_thread(self._read)
+            except SinkUnavailable as error:
+                log.warning("epochs not refreshed: %s", error)
             except Exception:
                 log.warning("epochs not refreshed", exc_info=True)
 
@@ -96,7 +102,10 @@ class DatabaseEpochs:
 def run_worker(
     settings: Settings, bootstrap: str, target: ClickHouseTarget, on_ready: Callable[[], None]
 ) -> int:
-    """Run until a signal or a crash; return the exit status.
+    """Run until a signal or a crash; return the exit status, with which the process must end next.
+
+    What still keeps it from ending then is not waited for: `END_SECONDS` after the signal or the crash the process is
+    ended. A stop that was not clean does not return at all: the log says what did not stop, and the process ends.
 
     `on_ready` is called once the worker is in the group and has recovered its partitions' state. Raises
     `NotMigrated`, or `SinkMisconfigured` where identifiers are hashed with another key, before anything is started.
@@ -104,60 +113,86 @@ def run_worker(
     epochs = DatabaseEpochs(target, settings.kafka.prefix)
     pseudonyms = pseudonyms_of(settings)
     id_key = hold_to_key(target, pseudonyms)
-    with (
-        tempfile.TemporaryDirectory(prefix="touchline-worker-") as scratch,
-        asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
-    ):
-        return runner.run(
-            _run(settings, bootstrap, target, epochs, pseudonyms, id_key, Path(scratch), on_ready)
-        )
+    scratch = Home(settings.home).scratch()
+
+    def build() -> tuple[faust.App, Knowledge]:
+        knowledge = build_knowledge(settings, bootstrap, pseudonyms)
+        sink = ClickHouseSink(target, pseudonyms)
+        return build_app(settings, bootstrap, sink, epochs, knowledge, scratch, id_key), knowledge
+
+    loop, stop = uvloop.new_event_loop(), asyncio.Event()
+    last_resort = LastResort(END_SECONDS)
+
+    def told_to_stop() -> None:
+        last_resort.arm(EXIT_STUCK)
+        with suppress(RuntimeError):  # the loop is closed already
+            loop.call_soon_threadsafe(stop.set)
+
+    with on_stop_signals(told_to_stop), asyncio.Runner(loop_factory=lambda: loop) as runner:
+        try:
+            return runner.run(_run(build, epochs, stop, last_resort, on_ready))
+        except BaseException:
+            last_resort.arm(EXIT_BUG)
+            raise
 
 
 async def _run(
-    settings: Settings,
-    bootstrap: str,
-    target: ClickHouseTarget,
+    build: Callable[[], tuple[faust.App, Knowledge]],
     epochs: DatabaseEpochs,
-    pseudonyms: Pseudonyms,
-    id_key: bytes,
-    scratch: Path,
+    stop: asyncio.Event,
+    last_resort: LastResort,
     on_ready: Callable[[], None],
 ) -> int:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    knowledge = build_knowledge(settings, bootstrap, pseudonyms)
-    sink = ClickHouseSink(target, pseudonyms)
-    app = build_app(settings, bootstrap, sink, epochs, knowledge, scratch, id_key)
+    app, knowledge = build()
     refresh = asyncio.create_task(epochs.keep_fresh())
     try:
         app.finalize()
-        status = await _until_stopped(app, knowledge, stop, on_ready)
+        return await _until_stopped(app, knowledge, stop, last_resort, on_ready)
     finally:
         refresh.cancel()
-    return status
 
 
 async def _until_stopped(
-    app: faust.App, knowledge: Knowledge, stop: asyncio.Event, on_ready: Callable[[], None]
+    app: faust.App,
+    knowledge: Knowledge,
+    stop: asyncio.Event,
+    last_resort: LastResort,
+    on_ready: Callable[[], None],
 ) -> int:
     stopping = asyncio.create_task(stop.wait())
     running = asyncio.create_task(_start_and_wait(app, knowledge, on_ready))
     await asyncio.wait({stopping, running}, return_when=asyncio.FIRST_COMPLETED)
     status = 0
     if running.done():
-        error = running.exception() or app.crash_reason
-        log.critical("the worker crashed", exc_info=error)
+        error = None if running.cancelled() else running.exception()
+        log.critical("the worker crashed", exc_info=error or app.crash_reason)
         status = EXIT_BUG
+    last_resort.arm(status or EXIT_STUCK)
     stopping.cancel()
-    try:
-        await asyncio.wait_for(app.stop(), STOP_SECONDS)
-    except TimeoutError:
-        log.error("not stopped within %.0f s", STOP_SECONDS)
-        status = status or EXIT_STUCK
+    with deaths_of_threads() as died:
+        clean = await _stopped(app)
+    if died or not clean:
+        end_process(status or EXIT_STUCK)
     running.cancel()
     return status
+
+
+async def _stopped(app: faust.App) -> bool:
+    """Stop the app; whether it stopped cleanly and within `STOP_SECONDS`. The log says what did not."""
+    stop = asyncio.create_task(app.stop(), name="stop")
+    await asyncio.wait({stop}, timeout=STOP_SECONDS)
+    if not stop.done():
+        waits, left = "; ".join(stops_under_way()), "; ".join(threads_left())
+        log.error(
+            "not stopped within %g s: it waits in %s; threads left: %s", STOP_SECONDS, waits, left or "none"
+        )
+        return False
+    try:
+        stop.result()
+    except (Exception, asyncio.CancelledError):  # a client that is closed may cancel what it waits for
+        log.exception("the stop broke off")
+        return False
+    return True
 
 
 async def _start_and_wait(app: faust.App, knowledge: Knowledge, on_ready: Callable[[], None]) -> None:

@@ -158,6 +158,13 @@ FROM reconciliation""",
 }
 """For each view that people read: a question and the query that answers it."""
 
+NOTES: Final[dict[str, str]] = {
+    "findings_history": """\
+The words of `reason` are `completed`, `deadline`, `corrected`, `moved`, `arrived`, `horizon`, `rule changed`, `erased`
+and `time`; [rules.md](rules.md) says what each means.""",
+}
+"""What is to be known of a view beside its columns."""
+
 _HEAD: Final = """\
 # Data dictionary
 
@@ -246,6 +253,8 @@ def _document(tables: list[list[str]], columns: list[list[str]]) -> str:
     parts = [_HEAD, "## Views\n"]
     for name, (question, query) in EXAMPLES.items():
         parts += [f"### `{name}`\n", about[name][2] + "\n", _table(name, columns)]
+        if name in NOTES:
+            parts.append(NOTES[name] + "\n")
         parts.append(f"{question}:\n\n```sql\n{query}\n```\n")
     parts.append(_STORAGE)
     for name, (engine, key, comment) in about.items():

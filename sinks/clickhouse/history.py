@@ -41,8 +41,11 @@ def _selected(name: str) -> str:
     return f"toString({name})" if name == "promise_due_on" else f"`{name}`"
 
 
+SELECTED: Final = ", ".join(map(_selected, _FIELDS))
+"""The columns of an interaction, as `interaction_of` reads them."""
+
 HISTORY: Final = (
-    f"SELECT {', '.join(map(_selected, _FIELDS))} FROM interactions "
+    f"SELECT {SELECTED} FROM interactions "
     "WHERE customer IS NOT NULL AND occurred_at < fromUnixTimestamp64Micro(%(until)s) "
     "ORDER BY customer, occurred_at, source, id"
 )
@@ -78,7 +81,7 @@ def histories(target: ClickHouseTarget, until: Micros) -> Iterator[tuple[str, li
 
 
 def interaction_of(row: Sequence[Any]) -> Interaction:
-    """One row of `HISTORY`."""
+    """One row of `SELECTED`."""
     values = list(row)
     values[_UNNORMALISED] = tuple(values[_UNNORMALISED])
     for index in _AMOUNTS:

@@ -8,6 +8,7 @@ identifiers are named as `Pseudonyms` says.
 from collections.abc import Iterator, Sequence
 from datetime import date
 from functools import lru_cache
+from itertools import chain
 from typing import Any, Final, NamedTuple, TypeVar
 
 from msgspec.structs import astuple
@@ -90,8 +91,8 @@ def interaction_rows(batches: Sequence[SinkBatch], pseudonyms: Pseudonyms) -> Ro
     groups: dict[str, _Group] = {}
     size = 0
     for batch in batches:
-        size += len(batch.interactions)
-        for placed in batch.interactions:
+        size += len(batch.interactions) + len(batch.moved)
+        for placed in chain(batch.interactions, batch.moved):
             channel: str = placed.interaction.channel
             group = groups.get(channel)
             if group is None:

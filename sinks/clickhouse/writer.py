@@ -217,7 +217,7 @@ def inserts(batches: Sequence[SinkBatch], pseudonyms: Pseudonyms) -> list[tuple[
 
 
 def _weight(batch: SinkBatch) -> int:
-    placed = len(batch.interactions) + len(batch.journeys)
+    placed = len(batch.interactions) + len(batch.moved) + len(batch.journeys)
     detected = len(batch.findings) + len(batch.lights) + len(batch.alerts)
     known = len(batch.identities) + len(batch.identity_changes)
     return placed + detected + known + len(batch.received) + len(batch.dead_letters)

@@ -86,7 +86,7 @@ class Home:
 
     @property
     def run(self) -> Path:
-        """The lock and the run state: nothing that outlives the processes."""
+        """The lock, the run state, and workers' scratch: nothing that matters once the processes are gone."""
         return self.path / "run"
 
     @property
@@ -104,6 +104,17 @@ class Home:
         for directory in (self.path, self.kafka, self.clickhouse, self.run, self.logs):
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         return self
+
+    def scratch(self) -> Path:
+        """Make the directory that a worker gives to Faust, and return it. Raises `OSError` when it cannot be made.
+
+        Faust insists on one; with tables in memory it puts nothing into it but empty directories. So all
+        workers of a home share it, and one that is killed leaves nothing behind.
+        """
+        directory = self.run / "faust"
+        for each in (self.path, self.run, directory):
+            each.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return directory
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:

@@ -280,6 +280,11 @@ class Knowledge:
                 await asyncio.wait_for(consumer.stop(), ANSWER_SECONDS)
             except (KafkaError, TimeoutError, OSError) as error:
                 log.info("the reader of identity did not stop: %r", error)
+            except asyncio.CancelledError as error:
+                # aiokafka's own, of a fetch from a broker that is gone; or ours?
+                if (task := asyncio.current_task()) is not None and task.cancelling():
+                    raise
+                log.info("the reader of identity did not stop: %r", error)
 
     async def _ends(self, consumer: Consumer) -> dict[TopicPartition, int]:
         return await consumer.end_offsets(self._logs)

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import click
 
+from streams.commands.brokers import BROKER, named_by_option
 from streams.commands.failures import NotAsExpected
 from streams.commands.options import print_json
 from streams.settings import Settings, load_settings
@@ -25,7 +26,7 @@ MOST_IN_FLIGHT: Final = {"mock": 10_000, "kafka": 200_000, "external": 200_000}
 )
 @click.option("--rate", type=click.IntRange(min=1), default=400, show_default=True, help="Events a second.")
 @click.option("--seed", type=int, default=1, show_default=True, help="Other people, other troubles.")
-@click.option("--broker", metavar="kafka|mock|HOST:PORT", help="As for `touchline up`.")
+@click.option("--broker", type=BROKER, help="As for `touchline up`.")
 @click.option(
     "--workers", type=click.IntRange(min=1), help="Worker processes; default one a core, one on the mock."
 )
@@ -40,7 +41,7 @@ def demo(seconds: int, rate: int, seed: int, broker: str | None, workers: int | 
     Uses the servers that run (`touchline up`) or are configured, else starts its own for the time.
     """
     settings = load_settings()
-    with _running(settings, broker, workers) as (running, kind):
+    with named_by_option(broker), _running(settings, broker, workers) as (running, kind):
         summary = _run(settings, running, kind, seconds, rate, seed, quiet=as_json)
     if as_json:
         print_json(summary)

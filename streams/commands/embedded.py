@@ -13,7 +13,7 @@ from sinks.embedded.home import Home
 from sinks.embedded.ports import LOOPBACK, check_port_free, free_port
 from sinks.embedded.processes import Child, ready_line
 from sinks.embedded.supervisor import Supervisor
-from streams.settings import Settings
+from streams.settings import Settings, SettingsError
 
 BrokerKind = Literal["kafka", "mock"]
 Say = Callable[[str], None]
@@ -81,7 +81,7 @@ def start_kafka(supervisor: Supervisor, home: Home, port: int, say: Say) -> Brok
 def start_mock(supervisor: Supervisor, home: Home, settings: Settings, say: Say) -> Broker:
     """Start librdkafka's mock cluster, with every topic, and say what it is not fit for.
 
-    It chooses its own port. Each start is a new life of the topics: tell
+    It chooses its own port, and says so where another one is set. Each start is a new life of the topics: tell
     `bring_up_to_date(fresh_topics=True)`.
     """
     from sinks.embedded.kafka.mock import LIMITS, MockBroker
@@ -93,6 +93,11 @@ def start_mock(supervisor: Supervisor, home: Home, settings: Settings, say: Say)
     say("This is the mock Kafka of librdkafka, for demonstrations and tests, not for data that matters. It")
     for limit in LIMITS:
         say(f"  - {limit}")
+    if settings.local.kafka_port and "kafka_port" in settings.local.model_fields_set:
+        say(
+            f"warning: TOUCHLINE_LOCAL__KAFKA_PORT={settings.local.kafka_port} is not used: the mock chooses its "
+            f"port itself, now {mock.bootstrap}"
+        )
     return Broker("mock", mock.bootstrap, child, mock.control)
 
 
@@ -110,9 +115,14 @@ def start_broker(
 def start_clickhouse(
     supervisor: Supervisor, home: Home, settings: Settings, native_port: int, http_port: int
 ) -> Database:
-    """Start chDB behind ClickHouse's protocols (port 0: any free one). Raises the errors of
-    `sinks.embedded.errors`.
+    """Start chDB behind ClickHouse's protocols (port 0: any free one). Raises `SettingsError` where both are to
+    have the same port, and the errors of `sinks.embedded.errors`.
     """
+    if native_port and native_port == http_port:
+        raise SettingsError(
+            f"TOUCHLINE_LOCAL__CLICKHOUSE_PORT and TOUCHLINE_LOCAL__CLICKHOUSE_HTTP_PORT are both {native_port}: "
+            "they must differ"
+        )
     for port, name in ((native_port, "CLICKHOUSE_PORT"), (http_port, "CLICKHOUSE_HTTP_PORT")):
         if port:
             check_port_free(LOOPBACK, port, "ClickHouse", setting=f"TOUCHLINE_LOCAL__{name}")

@@ -5,6 +5,7 @@ asked for: every format name works and reads exactly as it does elsewhere. Readi
 (`readonly=2`: no writes, settings allowed); `--write` lifts it.
 """
 
+import re
 import sys
 from typing import BinaryIO
 
@@ -17,6 +18,8 @@ from streams.settings import load_settings
 
 TERMINAL_FORMAT = "PrettyCompact"
 PIPE_FORMAT = "TabSeparatedWithNames"
+
+UNKNOWN_DATABASE = re.compile(r"Code: 81\. .*\bDatabase (?P<name>`[^`]+`|\S+) does not exist", re.DOTALL)
 
 
 @click.command()
@@ -63,5 +66,8 @@ def copy(target: HttpTarget, sql: str, output_format: str, output: BinaryIO, *, 
     except CommandFailed as failure:
         if not write and "readonly" in failure.reason.lower():
             raise CommandFailed(failure.reason, "add --write to change data") from None
+        unknown = UNKNOWN_DATABASE.match(failure.reason)
+        if unknown and unknown["name"].strip("`") == target.database:
+            raise CommandFailed(failure.reason, "run `touchline migrate` first") from None
         raise
     output.flush()

@@ -3,7 +3,6 @@
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,13 +18,10 @@ from streams.garbage import rare_collections
 from streams.identity_policy import identity_policy
 from streams.replay import (
     SHOWN_REJECTIONS,
-    FindStanding,
     IsErased,
     Replay,
     ReplayReport,
     Source,
-    Standing,
-    nothing_stands,
     sources_named,
 )
 from streams.settings import Settings, load_settings
@@ -72,7 +68,8 @@ def replay(
     Which identifiers are one customer's is learnt from the events and from the facts of --identity before anything is
     evaluated; the links of a broker are not read.
 
-    A replay is also a rebuild: its rows replace older ones of the same interactions and journeys.
+    What stands already takes part: interactions of the customers who are read, from earlier replays or from the live
+    road, are evaluated together with those of the files, and their journeys, findings and lights are put right.
     """
     settings = load_settings()
     if gap is not None:
@@ -141,6 +138,7 @@ def _replay(
     from sinks.clickhouse.epochs import open_epoch
     from sinks.clickhouse.hash_key import hold_to_key
     from sinks.clickhouse.migrate import migrate
+    from sinks.clickhouse.standing import standing_rows
     from sinks.clickhouse.writer import ClickHouseWriter
     from streams.app import build_decoder, build_fact_decoder, detection_of, journey_policy
     from streams.pseudonymity import pseudonyms_of
@@ -167,6 +165,7 @@ def _replay(
         reading = progress.add_task("reading", total=size)
         evaluating = progress.add_task("evaluating", total=None)
         writer = ClickHouseWriter(running.clickhouse, pseudonyms)
+        standing = standing_rows(running.clickhouse, pseudonyms)
         try:
             report = Replay(
                 build_decoder(settings),
@@ -174,7 +173,7 @@ def _replay(
                 writer,
                 version=clock,
                 clock=clock,
-                standing=standing_journeys(running.clickhouse, pseudonyms),
+                standing=standing,
                 detection=detection_of(settings, id_key),
                 identity=identity_policy(settings.identity),
                 fact_decoder=build_fact_decoder(settings),
@@ -194,6 +193,8 @@ def _replay(
                 client.disconnect()
         finally:
             writer.close_sync()
+            if standing is not None:
+                standing.close()
     return report
 
 
@@ -213,36 +214,6 @@ def erased(target: "ClickHouseTarget", pseudonyms: "Pseudonyms") -> dict[str, Is
         "is_erased": lambda source, id_: pseudonyms.erased_identity(source, id_) in gone,
         "is_erased_fact": lambda source, id_: pseudonyms.erased_fact(source, id_) in gone,
     }
-
-
-def standing_journeys(target: "ClickHouseTarget", pseudonyms: "Pseudonyms") -> FindStanding:
-    """How to look up the journeys that the database shows; when it shows none, nothing is looked up.
-
-    A journey is given with the customer that its row names, who may have become another since.
-    """
-    from sinks.clickhouse.client import connect
-
-    client = connect(target)
-    [(count,)] = client.execute("SELECT count() FROM (SELECT 1 FROM journeys LIMIT 1)")
-    if not count:
-        client.disconnect()
-        return nothing_stands
-
-    def find(customers: Sequence[str]) -> Iterator[Standing]:
-        now = {pseudonyms.customers[customer] for customer in customers}
-        earlier = client.execute(
-            "SELECT name FROM renamed_customers WHERE customer IN %(customers)s", {"customers": tuple(now)}
-        )
-        rows = client.execute(
-            "SELECT customer, journey_id, groupArray((source, id)) FROM placed_interactions_raw FINAL "
-            "WHERE customer IN %(customers)s AND journey_id IS NOT NULL GROUP BY customer, journey_id",
-            {"customers": (*now, *(name for (name,) in earlier))},
-        )
-        for customer, journey_id, members in rows:
-            pseudonyms.accept_stored(customer)
-            yield Standing(customer, journey_id, frozenset(members))
-
-    return find
 
 
 def _size(file: BinaryIO) -> int:

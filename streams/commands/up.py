@@ -2,6 +2,7 @@
 
 import click
 
+from streams.commands.brokers import BROKER, named_by_option
 from streams.commands.failures import CommandFailed
 from streams.commands.options import print_json
 from streams.settings import load_settings
@@ -10,9 +11,9 @@ from streams.settings import load_settings
 @click.command()
 @click.option(
     "--broker",
-    metavar="kafka|mock|HOST:PORT",
-    help="The broker: the real Apache Kafka (needs Java 17+ and Maven), librdkafka's mock, or one that runs. "
-    "Default: TOUCHLINE_KAFKA__BOOTSTRAP, else kafka where it can run, else mock.",
+    type=BROKER,
+    help="The broker: the real Apache Kafka (needs Java 17+ and Maven), librdkafka's mock (at a port that it chooses "
+    "itself), or one that runs. Default: TOUCHLINE_KAFKA__BOOTSTRAP, else kafka where it can run, else mock.",
 )
 @click.option(
     "--workers", type=click.IntRange(min=1), help="Worker processes; default one a core, one on the mock."
@@ -27,9 +28,7 @@ def up(broker: str | None, workers: int | None, as_json: bool) -> None:
     from streams.commands.pipeline import announce, echo, pipeline, stopping_on_signals
 
     settings = load_settings()
-    if broker not in (None, "kafka", "mock") and ":" not in str(broker):
-        raise click.BadParameter("expected kafka, mock or HOST:PORT", param_hint="--broker")
-    with pipeline(settings, broker, workers, echo) as running:
+    with named_by_option(broker), pipeline(settings, broker, workers, echo) as running:
         with stopping_on_signals(running.supervisor.request_stop):
             announce(running, settings, echo)
             if as_json:

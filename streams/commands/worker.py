@@ -15,7 +15,8 @@ def worker(ctx: click.Context) -> None:
 
     Start as many as there are cores, on as many machines as you like: they share the partitions, and when one
     dies the others take over. A worker that ends with a status other than 0 wants to be started again; `up` and
-    the compose file do so. Needs the topics and tables that `touchline migrate` makes.
+    the compose file do so. Told to stop it is gone within 30 seconds, whatever hangs; 0 means that it stopped
+    cleanly, 75 that it did not, and then the log says why. Needs the topics and tables that `touchline migrate` makes.
 
     Prints {"ready": true} on standard output once it has its partitions; logs go to standard error.
     """

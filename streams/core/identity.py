@@ -1,4 +1,4 @@
-"""Whose interaction it is: one pure function, the only place that decides."""
+"""Whose interaction it is as far as it says itself."""
 
 from typing import Final
 
@@ -12,9 +12,10 @@ def customer_of(
     identifiers: Identifiers,
     unnormalised: tuple[str, ...] = (),  # noqa: ARG001 - asked as `IdentityIndex.customer_of` is
 ) -> str | None:
-    """The canonical customer: the strongest identifier present, prefixed by its kind; None if there is none.
+    """The strongest identifier present, prefixed by its kind; None if there is none.
 
-    One that could not be normalised names a customer as well as others do.
+    For those who know of no links. `IdentityIndex.customer_of` says who it is: there what could not be normalised, or
+    stands for nobody, names no customer.
 
     >>> customer_of(Identifiers(None, None, None, "+359888123456", "ann@example.com", None))
     'phone:+359888123456'

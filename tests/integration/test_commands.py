@@ -167,6 +167,24 @@ def test_reconcile_before_migrate_says_what_to_run(
     assert "touchline migrate" in said
 
 
+def test_query_before_migrate_says_what_to_run(
+    house: House, capfdbinary: pytest.CaptureFixture[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TOUCHLINE_CLICKHOUSE__DATABASE", "not_migrated")
+    status, _, said = house.run(capfdbinary, "query", "SELECT 1")
+    assert status == 1
+    assert said.endswith("\n  run `touchline migrate` first\n")
+
+
+def test_query_of_another_database_is_no_matter_of_migrate(
+    house: House, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    status, _, said = house.run(capfdbinary, "query", "SELECT * FROM elsewhere.journeys")
+    assert status == 1
+    assert "elsewhere" in said
+    assert "touchline migrate" not in said
+
+
 DEAD = """
 INSERT INTO dead_letters_raw
     (topic, partition, offset, incarnation, key, value, headers, stage, error, message, occurred_at)

@@ -17,7 +17,6 @@ from streams.core.detection.ruleset import RuleSet
 from streams.core.identity import customer_of
 from streams.outcome_labels import Label, LabelProblem, parse_labels
 from streams.prediction import ANY_RULE, Judge, Predictions, Share
-from streams.replay import newest_revisions
 from streams.rule_files import load_rules
 from streams.simulation import Simulation
 from tests.builders import call, instant, interaction
@@ -36,7 +35,10 @@ def simulated() -> list[list[Interaction]]:
         one = decoder.decode(event.value, event.headers, "t", 0, offset, None, UNTIL)
         if isinstance(one, Interaction) and one.customer is not None:
             lines[one.customer].append(one)
-    ordered = [sorted(newest_revisions(line)[0], key=lambda one: one.position) for line in lines.values()]
+    ordered = [
+        sorted({one.key: one for one in reversed(by_revision)}.values(), key=lambda one: one.position)
+        for by_revision in (sorted(line, key=lambda one: -one.revision) for line in lines.values())
+    ]
     return [line for line in ordered if raised(line, Period(0, UNTIL))]
 
 

@@ -52,6 +52,18 @@ sys.exit(f"imported: {{loaded}}" if loaded else 0)
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.parametrize("arguments", [[], ["rules"]])
+def test_a_group_without_a_command_shows_its_help(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.run([*arguments, "--help"]) == 0
+    asked_for = capsys.readouterr().out
+    assert cli.run(arguments) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err == asked_for
+
+
 def test_version_names_touchline_and_python(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.run(["--version"]) == 0
     assert capsys.readouterr().out.startswith("touchline ")

@@ -11,7 +11,7 @@ import pytest
 
 from schemas.codec import Decoder
 from schemas.identity import FactDecoder
-from schemas.interaction import DAY, Interaction
+from schemas.interaction import DAY
 from schemas.records import Coordinates, Journey, PlacedInteraction, SinkBatch
 from streams.core.identity import customer_of
 from streams.core.policy import JourneyPolicy
@@ -20,12 +20,10 @@ from streams.replay import (
     Replay,
     ReplayReport,
     Source,
-    Standing,
     digest,
-    newest_revisions,
-    nothing_stands,
     sources_named,
 )
+from tests.shown_rows import ShownRows, Stands
 
 NOW = 1_790_000_000 * 1_000_000  # September 2026
 
@@ -33,11 +31,15 @@ NOW = 1_790_000_000 * 1_000_000  # September 2026
 class Rows:
     """A sink that keeps what it was given."""
 
-    def __init__(self) -> None:
+    def __init__(self, shown: ShownRows | None = None) -> None:
+        """`shown` is written to as well."""
         self.batches: list[SinkBatch] = []
+        self._shown = shown
 
     def write_sync(self, batch: SinkBatch) -> None:
         self.batches.append(batch)
+        if self._shown is not None:
+            self._shown.write_sync(batch)
 
     def all(self, field: str) -> list[Any]:
         return [item for batch in self.batches for item in getattr(batch, field)]
@@ -66,18 +68,18 @@ def replayed(
     *,
     gap_days: int = 7,
     until: int | None = None,
-    standing: Any = nothing_stands,
+    standing: ShownRows | None = None,
     facts: list[bytes] | None = None,
     erased: Collection[str] = (),
 ) -> tuple[Rows, ReplayReport]:
-    rows = Rows()
+    rows = Rows(standing)
     replay = Replay(
         Decoder("BG", 300_000_000, customer_of),
         JourneyPolicy(gap=gap_days * DAY),
         rows,
         version=1,
         clock=NOW,
-        standing=standing,
+        standing=None if standing is None else Stands(standing),
         fact_decoder=FactDecoder("BG", 300_000_000),
         is_erased=lambda _, id_: id_ in erased,
         is_erased_fact=lambda _, id_: id_ in erased,
@@ -93,7 +95,7 @@ def test_every_line_is_received_and_has_one_fate() -> None:
     )
     assert (report.read, report.stored, report.superseded, report.dead) == (5, 2, 2, 1)
     assert rows.all("received") == [Coordinates("events.jsonl", 0, line) for line in (0, 1, 2, 3, 5)]
-    assert rows.all("superseded") == [Coordinates("events.jsonl", 0, line) for line in (1, 0)]
+    assert rows.all("superseded") == [Coordinates("events.jsonl", 0, line) for line in (0, 1)]
     [letter] = rows.all("dead_letters")
     assert (letter.topic, letter.partition, letter.offset, letter.value) == ("events.jsonl", 0, 3, b"{")
 
@@ -159,23 +161,71 @@ def test_an_anonymous_interaction_is_stored_and_in_no_journey() -> None:
     )
 
 
-def test_a_standing_journey_that_this_run_cuts_differently_is_retracted() -> None:
-    lines = [visit("a", 1), visit("b", 4)]
-    one = replayed(lines, gap_days=7)[0].journeys[0]
-    members = frozenset({("office", "a"), ("office", "b")})
-    rows, _ = replayed(lines, gap_days=1, standing=lambda _: [Standing("crm:A", one.journey_id, members)])
-    # The first of the two short journeys begins with the same interaction: it keeps the id, and is no retraction.
-    assert rows.all("retracted") == []
-    rows, _ = replayed(
-        lines, gap_days=7, standing=lambda _: [Standing("crm:A", "older", frozenset({("office", "b")}))]
+def test_what_stands_of_a_customer_joins_what_is_read() -> None:
+    shown = ShownRows()
+    replayed([visit("a", 1), visit("b", 2), visit("x", 1, customer="X")], standing=shown)
+    rows, report = replayed([visit("c", 5)], standing=shown)
+    assert [journey.interactions for journey in rows.journeys] == [3]
+    assert [placed.interaction.id for placed in rows.all("interactions")] == ["c"], (
+        "and nothing else is counted"
     )
-    assert rows.all("retracted") == [("crm:A", "older")]
+    assert rows.all("moved") == [], "they lie where they lay"
+    assert (report.stored, report.superseded) == (1, 0)
+    assert sorted(journey.interactions for journey in shown.journeys.values()) == [1, 3]
 
 
-def test_a_standing_journey_with_interactions_from_elsewhere_is_left_alone() -> None:
-    members = frozenset({("office", "a"), ("pbx", "z")})
-    rows, _ = replayed([visit("a", 1)], standing=lambda _: [Standing("crm:A", "older", members)])
-    assert rows.all("retracted") == []
+def test_a_late_line_moves_the_beginning_of_a_journey_that_stood() -> None:
+    shown = ShownRows()
+    replayed([visit("b", 5), visit("c", 19)], standing=shown)
+    rows, _ = replayed([visit("a", 3), visit("d", 12)], standing=shown)
+    [journey] = shown.journeys.values()
+    assert journey.interactions == 4
+    assert len(rows.all("retracted")) == 2
+    assert {placed.interaction.id for placed in rows.all("moved")} == {"b", "c"}
+    assert {placed.journey_id for *_, placed in shown.placed.values()} == {journey.journey_id}
+
+
+def test_another_gap_cuts_what_stands_anew() -> None:
+    shown = ShownRows()
+    lines = [visit("a", 1), visit("b", 4)]
+    replayed(lines, standing=shown)
+    replayed(lines, gap_days=1, standing=shown)
+    assert [journey.interactions for journey in shown.journeys.values()] == [1, 1]
+    replayed([visit("c", 5)], gap_days=7, standing=shown)
+    assert [journey.interactions for journey in shown.journeys.values()] == [3]
+
+
+def test_a_lower_revision_than_what_stands_changes_nothing() -> None:
+    shown = ShownRows()
+    replayed([visit("a", 1, revision=5, wait_seconds=15)], standing=shown)
+    rows, report = replayed([visit("a", 2, revision=1, wait_seconds=11), visit("b", 3)], standing=shown)
+    assert (report.stored, report.superseded) == (1, 1)
+    assert rows.all("superseded") == [Coordinates("events.jsonl", 0, 0)]
+    [journey] = shown.journeys.values()
+    assert (journey.interactions, journey.wait_seconds) == (2, 15)
+
+
+def test_an_equal_revision_replaces_what_stands_and_counts() -> None:
+    shown = ShownRows()
+    lines = [visit("a", 1), visit("b", 2)]
+    first = replayed(lines, standing=shown)[1]
+    again = replayed([b"", *lines], standing=shown)[1]
+    assert (again.stored, again.superseded, again.journeys) == (first.stored, 0, 1)
+    assert {placed.interaction.offset for *_, placed in shown.placed.values()} == {1, 2}
+
+
+def test_an_interaction_that_becomes_anothers_leaves_no_journey_behind() -> None:
+    shown = ShownRows()
+    replayed([visit("a", 1), visit("b", 2)], standing=shown)
+    replayed([visit("a", 1, customer="B", revision=1)], standing=shown)
+    assert {(one.customer, one.interactions) for one in shown.journeys.values()} == {
+        ("crm:A", 1),
+        ("crm:B", 1),
+    }
+    replayed([visit("b", 2, customer=None, revision=1)], standing=shown)
+    assert {one.customer for one in shown.journeys.values()} == {"crm:B"}
+    replayed([visit("b", 2, customer="C", revision=1)], standing=shown)
+    assert {one.customer for one in shown.journeys.values()} == {"crm:B", "crm:C"}
 
 
 def test_dates_after_the_clock_are_allowed_up_to_until() -> None:
@@ -207,13 +257,23 @@ def test_files_are_called_by_name_unless_two_share_it(paths: list[str], names: l
     assert sources_named([Path(path) for path in paths]) == names
 
 
-def test_of_equal_revisions_the_first_is_kept() -> None:
-    def one(revision: int, offset: int) -> Interaction:
-        return Interaction("s", "i", revision, "visit", "visit", NOW, topic="f", offset=offset)
-
-    newest, superseded = newest_revisions([one(1, 0), one(1, 1), one(0, 2)])
-    assert [interaction.offset for interaction in newest] == [0]
-    assert [where.offset for where in superseded] == [1, 2]
+@pytest.mark.parametrize(
+    "other",
+    [{"crm_id": "A"}, {"crm_id": "B"}, {}, {"crm_id": "A", "phone": "0888777666"}],
+    ids=["alike", "another customer", "anonymous", "more of the same customer"],
+)
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_of_equal_revisions_the_first_is_kept_whomever_they_name(
+    other: dict[str, str], order: tuple[int, int]
+) -> None:
+    tellings = [walk_in("a", 1, crm_id="A"), walk_in("a", 1, **other)]
+    rows, report = replayed([*(tellings[one] for one in order), tellings[0], walk_in("b", 2, **other)])
+    [kept] = [one.interaction for one in rows.all("interactions") if one.interaction.id == "a"]
+    assert kept.offset == 0
+    assert sorted(where.offset for where in rows.all("superseded")) == [1, 2]
+    assert (report.stored, report.superseded) == (2, 2)
+    of_somebody = [one for one in rows.all("interactions") if one.interaction.customer is not None]
+    assert sum(journey.interactions for journey in rows.journeys) == len(of_somebody)
 
 
 def test_placed_rows_name_their_file_and_line() -> None:
@@ -313,18 +373,14 @@ def test_a_correction_may_make_somebodys_interaction_nobodys() -> None:
     assert rows.journeys == []
 
 
-def test_journeys_that_stand_under_an_identifier_are_looked_up_when_its_customer_is_another_now() -> None:
-    asked: list[str] = []
-
-    def find(names: Any) -> list[Standing]:
-        asked.extend(names)
-        return [Standing(f"phone:{PHONE}", "j-old", frozenset({("office", "a")}))]
-
-    rows, _ = replayed(
-        [walk_in("a", 1, phone=PHONE), walk_in("c", 3, crm_id="A", phone=PHONE)], standing=find
-    )
-    assert f"phone:{PHONE}" in asked
-    assert rows.all("retracted") == [(f"phone:{PHONE}", "j-old")]
+def test_who_stands_under_an_identifier_moves_when_its_customer_is_another_now() -> None:
+    shown = ShownRows()
+    replayed([walk_in("a", 1, phone=PHONE), walk_in("b", 2, phone=PHONE)], standing=shown)
+    replayed([walk_in("c", 3, crm_id="A", phone=PHONE)], standing=shown)
+    [journey] = shown.journeys.values()
+    assert (journey.customer, journey.interactions) == ("crm:A", 3)
+    rows, _ = replayed([walk_in("d", 4, phone=PHONE)], standing=shown)
+    assert customers(rows) == {"d": "crm:A"}, "what was learnt before is known"
 
 
 def test_what_was_forgotten_is_superseded_and_leaves_nothing_behind() -> None:

@@ -50,6 +50,9 @@ def test_asking_for_plain_python_is_no_misspelt_setting(file: Path) -> None:
         ("TOUCHLINE_KAFKA__PARTITIONS", "0"),
         ("TOUCHLINE_KAFKA__PARTITIONS", "many"),
         ("TOUCHLINE_KAFKA__PREFIX", "a b"),
+        ("TOUCHLINE_KAFKA__BOOTSTRAP", "nohost"),
+        ("TOUCHLINE_KAFKA__BOOTSTRAP", ""),
+        ("TOUCHLINE_KAFKA__BOOTSTRAP", "kafka-1:9092,kafka-2"),
         ("TOUCHLINE_JOURNEYS__GAP", "0s"),
         ("TOUCHLINE_JOURNEYS__GAP", "a week"),
         ("TOUCHLINE_TIME__LATENESS", "-1"),
@@ -65,6 +68,22 @@ def test_asking_for_plain_python_is_no_misspelt_setting(file: Path) -> None:
 def test_a_wrong_value_is_refused_by_the_name_of_its_variable(name: str, value: str, file: Path) -> None:
     with pytest.raises(SettingsError, match=f"^{name}: "):
         load_settings({name: value}, file)
+
+
+def test_brokers_are_a_list_of_addresses(file: Path) -> None:
+    settings = load_settings({"TOUCHLINE_KAFKA__BOOTSTRAP": "kafka-1:9092, [::1]:9093"}, file)
+    assert settings.kafka.bootstrap == "kafka-1:9092,[::1]:9093"
+
+
+@pytest.mark.parametrize(
+    ("section", "name"), [("journeys", "gap"), ("time", "lateness"), ("alerts", "timeout")]
+)
+def test_a_truth_value_is_no_duration(section: str, name: str, file: Path) -> None:
+    file.write_text(f"[{section}]\n{name} = true\n")
+    with pytest.raises(
+        SettingsError, match=rf"touchline\.toml: {section}\.{name}: a truth value is not a duration"
+    ):
+        load_settings({}, file)
 
 
 @pytest.mark.parametrize(

@@ -36,6 +36,7 @@ from sinks.embedded.ports import LOOPBACK
 from sinks.embedded.processes import Child, ready_line
 
 LIMITS = (
+    "chooses its own port, another one at each start",
     "keeps only the newest 5 MB, or 100,000 batches, of each partition and drops older records unread",
     "forgets everything when it stops",
     "never compacts: a compacted topic keeps its older values, within the 5 MB",

@@ -80,21 +80,45 @@ class Absence:
                 continue
             late = by if by is not None and line.at[by] <= deadline + line.horizon else None
             standing.append(_Standing(members, deadline, late))
-        drafts = [self._draft(line, one, self._fewest(line, one.members, fulfilled)) for one in standing]
+        if not standing:
+            return Seen((), next_due, expects)
+        drafts: list[Draft] = []
+        for one in standing:
+            fewest: Sequence[int] = one.members
+            if episodes is not None and len(one.members) > 1:
+                fewest, due = self._fewest(line, one, fulfilled, episodes)
+                next_due = earliest(next_due, due)
+            drafts.append(self._draft(line, one, fewest))
         return Seen(drafts, next_due, expects)
 
     def _fewest(
-        self, line: Line, members: Sequence[int], fulfilled: Callable[[int], int | None]
-    ) -> Sequence[int]:
-        """The anchor and, of an episode, whatever would stand in its place: what is not fulfilled in time itself."""
-        anchor, *others = members
-        found = [anchor]
-        for other in others:
+        self, line: Line, standing: "_Standing", fulfilled: Callable[[int], int | None], episodes: "_Episodes"
+    ) -> tuple[list[int], Micros | None]:
+        """The first of an episode and whichever of the others would stand in its place by now, or by when it was put
+        right, or is settled; and when one more of them will.
+
+        Without the first the others begin episodes of their own, or belong to one that began before them; those
+        that do not stand yet, or never will, take others in.
+        """
+        members, raised_at, late = standing
+        final_from = raised_at + line.horizon if late is None else line.at[late]
+        found = members[:1]
+        due: Micros | None = None
+        begun = _Episodes(line, ())
+        for other in members[1:]:
+            if begun.of(other) is not None or episodes.of(other, besides=members) is not None:
+                continue
             by = fulfilled(other)
             deadline = self._deadline(line, other, self._pauses(line, other, by))
             if deadline is not None and (by is None or line.at[by] > deadline):
-                found.append(other)
-        return found
+                if deadline < min(line.now, final_from):
+                    found.append(other)
+                    continue
+                if deadline < final_from:
+                    due = earliest(due, deadline + 1)
+            until = None if by is None else line.at[by]
+            begun.begin([other], until, None if deadline is None else deadline + line.horizon)
+        return found, due
 
     def _draft(self, line: Line, standing: "_Standing", fewest: Sequence[int]) -> Draft:
         members, deadline, late = standing
@@ -216,10 +240,14 @@ class _Episodes:
     def begin(self, members: list[int], fulfilled_at: Micros | None, until: Micros | None) -> None:
         self.open.append((self.line.keys[members[0]], fulfilled_at, until, members))
 
-    def of(self, index: int) -> list[int] | None:
-        """The members of the episode that an interaction belongs to, None if it begins one."""
+    def of(self, index: int, besides: Sequence[int] | None = None) -> list[int] | None:
+        """The members of the episode that an interaction belongs to, None if it begins one. `besides` are the members
+        of an episode that is not to be.
+        """
         at = self.line.at[index]
         for keys, fulfilled_at, until, members in self.open:
+            if besides is not None and (members is besides or (members and members[0] > index)):
+                continue
             if fulfilled_at is not None and at >= fulfilled_at:
                 continue
             if until is not None and at > until:

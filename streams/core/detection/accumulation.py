@@ -9,7 +9,8 @@ from functools import partial
 
 from schemas.findings import Evidence, Finding, Identity, Severity
 from schemas.interaction import Micros
-from streams.core.detection.bursts import bursts, fewest_to_remove
+from streams.core.detection.bursts import bursts
+from streams.core.detection.cuts import Cut, fewest_interactions
 from streams.core.detection.draft import Draft, Told
 from streams.core.detection.spans import spoken
 
@@ -36,7 +37,8 @@ class Accumulation:
         if len(cuts) < self.at_least:
             return []
         times = [cut.raised_at for cut in cuts]
-        graver = [one.raised_at for one in findings if one.severity in self.without]
+        grave = [one for one in findings if one.severity in self.without]
+        graver = [one.raised_at for one in grave]
         within = self.within
 
         def alone(_: int, last: int) -> bool:
@@ -49,8 +51,9 @@ class Accumulation:
             times, None, self.at_least, within, horizon=horizon, done_until=done_until, counts=alone
         ):
             members = cuts[first : last + 1]
-            fewest = fewest_to_remove(times[first : last + 1], None, self.at_least, within)
-            counterfactual = _counterfactual([members[position] for position in fewest])
+            counterfactual = fewest_interactions(
+                [_cut(one) for one in members], [_cut(one) for one in grave], self.at_least, within
+            )
             found.append(
                 Draft(
                     -1,
@@ -92,8 +95,13 @@ def _evidence(members: Sequence[Finding], counterfactual: Sequence[Identity]) ->
     return tuple(sorted(found, key=lambda one: (one.occurred_at, one.source, one.id)))
 
 
-def _counterfactual(members: Sequence[Finding]) -> tuple[Identity, ...]:
-    return tuple(sorted({identity for finding in members for identity in finding.counterfactual}))
+def _cut(finding: Finding) -> Cut:
+    """A finding as it is counted: it goes when all of its own counterfactual does."""
+    gone = frozenset(finding.counterfactual)
+    places = [(one.occurred_at, one.source, one.id) for one in finding.evidence if one.identity in gone]
+    if not places:
+        places = [(finding.raised_at, finding.anchor.source, finding.anchor.id)]
+    return Cut(finding.raised_at, frozenset(places))
 
 
 def _facts(members: Sequence[Finding]) -> dict[str, str]:

@@ -4,7 +4,7 @@ Detection looks further back than journeys do. Steps that leave the timeline go 
 can look back on them, so nothing is held twice.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from hashlib import blake2b
 from typing import Final, NamedTuple
 
@@ -13,7 +13,7 @@ import msgspec
 from schemas.findings import Finding, FindingChange, Identity, Light
 from schemas.interaction import Interaction, Micros
 from streams.core.detection.detect import detect
-from streams.core.detection.draft import Expectation, earliest
+from streams.core.detection.draft import earliest
 from streams.core.detection.held import HeldLine, held_line, packed
 from streams.core.detection.lifecycle import final_of, transition
 from streams.core.detection.light import DEFAULT_LIGHT, LightPolicy, light_of
@@ -104,6 +104,8 @@ def watch(
         rules,
         complete_from=complete_from,
         removed=[Identity(*one) for one in removed],
+        replaced=() if line.grown else _replaced(before, line, arrivals, len(removed), detection),
+        due=before.due,
         memory=detection.light.memory,
     )
     due = after.next_due
@@ -122,7 +124,7 @@ def watch(
     else:
         due = earliest(due, lit_until)
     changes, sequences = _numbered(after.changes, before.sequences)
-    places, forgotten_before = _held_aside(aside, cut, reached, detected.expects, before.forgotten_before)
+    places, forgotten_before = _held_aside(aside, cut, reached, detected.held_until, before.forgotten_before)
     if places and clock < silent_from:
         due = earliest(due, silent_from)
     marks = line.traits.marks
@@ -174,6 +176,21 @@ def _untouched(known: Sequence[Finding], arrivals: Sequence[Interaction]) -> Seq
     return [one for one in known if came.isdisjoint([(seen.source, seen.id) for seen in one.evidence])]
 
 
+def _replaced(
+    before: Remembered, line: HeldLine, arrivals: Sequence[Interaction], removed: int, detection: Detection
+) -> Sequence[Identity]:
+    """The arrivals that took the place of an earlier revision: if any did, those that are no first revision. None where
+    that cannot be counted, or the rules are others, since then they may be what makes the difference.
+    """
+    if before.version != detection.version:
+        return ()
+    held = len(before.marks) // detection.rules.marker.bytes_a_mark
+    replaced = held - removed + len(arrivals) - len(line.traits.marks)
+    if not 0 < replaced <= len(arrivals):
+        return ()
+    return [Identity(one.source, one.id) for one in arrivals if one.revision]
+
+
 def _is_before(clock: Micros, until: Micros | None) -> bool:
     return until is None or clock < until
 
@@ -213,7 +230,7 @@ def _held_aside(
     steps: Sequence[Step],
     cut: Micros,
     reached: Micros,
-    expects: Iterable[Expectation],
+    held_until: Mapping[Identity, Micros | None],
     forgotten_before: Micros | None,
 ) -> tuple[Sequence[int], Micros | None]:
     """Which of the steps aside occurred at `cut` or later, or are such that something is expected of them beyond
@@ -221,11 +238,10 @@ def _held_aside(
     """
     if not steps or steps[0].occurred_at >= cut:
         return range(len(steps)), forgotten_before
-    expected = {one.identity: one.until for one in expects}
     kept = [
         place
         for place, step in enumerate(steps)
-        if step.occurred_at >= cut or _is_expected(expected, Identity(*step.identity), reached)
+        if step.occurred_at >= cut or _is_expected(held_until, Identity(*step.identity), reached)
     ]
     if len(kept) < len(steps):
         forgotten_before = cut if forgotten_before is None else max(forgotten_before, cut)

@@ -1,6 +1,6 @@
 """From a timeline to findings: the pure function that live, replay and back-test share."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from hashlib import blake2b
 from typing import NamedTuple
 
@@ -16,12 +16,13 @@ class Detected(NamedTuple):
 
     `findings` are `open`, `resolved` or `settled`, sorted by `raised_at` and id; those that are final are not
     among them. `next_due` is the earliest instant after `now` at which they would change with no new interaction,
-    None if never. `expects` are interactions that the timeline must hold longer than `RuleSet.lookback`.
+    None if never. `held_until` says of interactions that the timeline must hold longer than `RuleSet.lookback` until
+    when (as `Expectation` has it), the longest that any rule asks for.
     """
 
     findings: tuple[Finding, ...]
     next_due: Micros | None
-    expects: tuple[Expectation, ...] = ()
+    held_until: Mapping[Identity, Micros | None] = {}
 
 
 NOTHING = Detected((), None)
@@ -59,7 +60,7 @@ def detect(
     finals = _by_case(final)
     before = _by_case(known)
     findings: list[Finding] = []
-    expects: list[Expectation] = []
+    held_until: dict[Identity, Micros | None] = {}
     next_due: Micros | None = None
     for case in rules.cases:
         needs = case.needs
@@ -70,7 +71,7 @@ def detect(
         if seen.next_due is not None:
             next_due = earliest(next_due, seen.next_due)
         if seen.expects:
-            expects.extend(seen.expects)
+            _hold_longest(held_until, seen.expects)
         for draft in seen.drafts:
             if complete_from is None or draft.raised_at >= complete_from:
                 same = _unchanged(line, case, draft, before[which]) if which in before else None
@@ -79,12 +80,21 @@ def detect(
         for accumulation in rules.accumulations:
             findings.extend(_gathered(customer, line, accumulation, findings, finals, complete_from, id_key))
     if not findings:
-        return Detected((), next_due, tuple(expects))
+        return Detected((), next_due, held_until)
     for finding in findings:
         if finding.state == "open":
             next_due = earliest(next_due, finding.raised_at + rules.horizon + 1)
     findings.sort(key=_place)
-    return Detected(tuple(findings), next_due, tuple(expects))
+    return Detected(tuple(findings), next_due, held_until)
+
+
+def _hold_longest(held_until: dict[Identity, Micros | None], expects: Iterable[Expectation]) -> None:
+    for identity, until in expects:
+        if identity in held_until:
+            known = held_until[identity]
+            if known is None or (until is not None and until <= known):
+                continue
+        held_until[identity] = until
 
 
 def finding_id_of(rule: str, case: str, customer: str, anchor: Identity, counted: str, key: bytes) -> str:

@@ -9,8 +9,10 @@ from schemas.findings import ChangeKind, Finding, FindingChange, Identity
 from schemas.interaction import Interaction, Micros
 from streams.core.detection.detect import Detected
 from streams.core.detection.draft import earliest
+from streams.core.detection.reasons import Learnt, Reason, cause_of, last_at, why_raised
 from streams.core.detection.ruleset import RuleSet
-from streams.core.facets import subjects_of
+
+__all__ = ["KnownFinding", "Transition", "cause_of", "final_of", "kind_of_change", "transition"]
 
 KnownFinding = Finding
 """What a customer's state keeps of a finding: all of it, to tell it again, withdraw it, explain it."""
@@ -42,6 +44,8 @@ def transition(
     *,
     complete_from: Micros | None = None,
     removed: Sequence[Identity] = (),
+    replaced: Sequence[Identity] = (),
+    due: Micros | None = None,
     memory: Micros | None = None,
 ) -> Transition:
     """Compare what was known with what `detect` found at `now`, and tell the difference.
@@ -55,6 +59,9 @@ def transition(
     A finding keeps the rule version that found it until its content changes. `arrivals` are the interactions that
     were put on the timeline since the last transition, `removed` those taken away, because they are another customer's.
     Findings older than `memory` that are final are forgotten; nothing is told of that.
+
+    For the reasons alone (`why_raised`): `replaced` are those of the arrivals that took the place of an earlier
+    revision, `due` is the `next_due` of the last transition, or earlier.
     """
     if not known and not detected.findings:
         return Transition((), (), detected.next_due)
@@ -82,7 +89,7 @@ def transition(
                     changes.append(FindingChange("settled", settled, now, "rule changed"))
                 kept.append(settled)
                 continue
-            reason, cause = _cause(before, None, arrivals, removed)
+            reason, cause = cause_of(before, None, arrivals, removed, replaced)
             gone = msgspec.structs.replace(before, state="withdrawn", resolved_at=None)
             changes.append(FindingChange("withdrawn", gone, now, reason, cause))
             continue
@@ -93,16 +100,18 @@ def transition(
             kept.append(before)
             continue
         kept.append(after)
-        kind = _kind(before, after)
-        reason, cause = _cause(before, after, arrivals, removed)
+        kind = kind_of_change(before, after)
+        reason, cause = cause_of(before, after, arrivals, removed, replaced)
         if kind == "settled":
             reason, cause = "horizon", None
         elif rules.versions.get(before.rule) != before.rule_version and cause is None:
             reason = "rule changed"
         changes.append(_change(kind, after, rules.horizon, now, reason, cause))
-    for finding in found.values():
-        kept.append(finding)
-        changes.extend(_raised(finding, arrivals, rules.horizon))
+    if found:
+        kept.extend(found.values())
+        why = why_raised(found.values(), kept, Learnt(arrivals, replaced, removed, due, known), rules)
+        for finding in found.values():
+            changes.extend(_raised(finding, why[finding.finding_id], rules.horizon))
     kept.sort(key=lambda finding: (finding.raised_at, finding.finding_id))
     return Transition(tuple(kept), tuple(changes), next_due)
 
@@ -117,7 +126,8 @@ def _aged(finding: KnownFinding, now: Micros, horizon: Micros) -> KnownFinding:
     return finding
 
 
-def _kind(before: Finding, after: Finding) -> ChangeKind:
+def kind_of_change(before: Finding, after: Finding) -> ChangeKind:
+    """What has become of a finding that is another now."""
     match before.state, after.state:
         case "open" | "settled", "resolved":
             return "resolved"
@@ -129,18 +139,16 @@ def _kind(before: Finding, after: Finding) -> ChangeKind:
             return "updated"
 
 
-def _raised(finding: Finding, arrivals: Sequence[Interaction], horizon: Micros) -> list[FindingChange]:
+def _raised(finding: Finding, why: Reason, horizon: Micros) -> list[FindingChange]:
     """What is told of a finding that is new: that it was raised, and what became of it since."""
-    evidence = {one.identity for one in finding.evidence}
-    cause = next((one for one in map(_identity, reversed(arrivals)) if one in evidence), None)
-    reason = "deadline" if cause is None else "completed"
+    reason, cause = why
     if finding.state == "open":
         return [FindingChange("raised", finding, finding.raised_at, reason, cause)]
     first = msgspec.structs.replace(finding, state="open", resolved_at=None)
     raised = FindingChange("raised", first, finding.raised_at, reason, cause)
     if finding.resolved_at is None:
         return [raised, _change("settled", finding, horizon, 0, "horizon", None)]
-    righted = next((one.identity for one in finding.evidence if one.occurred_at == finding.resolved_at), None)
+    righted = last_at(finding, finding.resolved_at)
     return [raised, _change("resolved", finding, horizon, 0, "arrived", righted)]
 
 
@@ -153,36 +161,3 @@ def _change(
     elif kind == "resolved" and finding.resolved_at is not None:
         at = finding.resolved_at
     return FindingChange(kind, finding, at, reason, cause)
-
-
-def _cause(
-    before: Finding, after: Finding | None, arrivals: Sequence[Interaction], removed: Sequence[Identity]
-) -> tuple[str, Identity | None]:
-    """What made the difference, and which interaction.
-
-    `moved`: evidence is another customer's; `corrected`: a later revision of evidence came; `arrived`: it is new among
-    the evidence, or else about the same subject, or else the latest that came; `time`: nothing came.
-    """
-    evidence = {one.identity for one in before.evidence}
-    gained = {one.identity for one in after.evidence} - evidence if after is not None else frozenset()
-    came = list(map(_identity, arrivals))
-    for identity in removed:
-        if identity in evidence:
-            return "moved", identity
-    for identity in came:
-        if identity in evidence:
-            return "corrected", identity
-    for identity in came:
-        if identity in gained:
-            return "arrived", identity
-    for arrival in arrivals:
-        named = (arrival.promise_kept_ref, arrival.promise_cancelled_ref)
-        if before.anchor.id in named or any(key in before.subjects for key in subjects_of(arrival)):
-            return "arrived", _identity(arrival)
-    if came:
-        return "arrived", came[-1]
-    return ("moved", removed[0]) if removed else ("time", None)
-
-
-def _identity(interaction: Interaction) -> Identity:
-    return Identity(interaction.source, interaction.id)

@@ -7,10 +7,12 @@ from decimal import Decimal
 from functools import partial
 from typing import Any, Literal, NamedTuple
 
-from schemas.findings import SEVERITIES, Finding, Severity
+from schemas.findings import Finding, Severity
 from schemas.interaction import Interaction, Micros
 from streams.core.detection.draft import NOTHING, Draft, Expectation, Seen, changeable_for
 from streams.core.detection.line import Line
+from streams.core.detection.prices import Charge, parted, to_hold
+from streams.core.detection.sums import Entry, fewest_to_go, sums_above
 
 Read = Callable[[Interaction], Any]
 
@@ -31,72 +33,15 @@ class Excess(NamedTuple):
     units: Decimal
 
 
-class _Standing(NamedTuple):
-    """A sum that is above, with its worst so far."""
-
-    raised_at: Micros
-    anchor: int
-    opener: int
-    severity: Severity
-    wanted: Decimal
-    total: Decimal
-    excess: Decimal
-    evidence: tuple[int, ...]
-    charges: tuple[int, ...]
-
-
-class _Sums:
-    """What was expected and what came, as time goes by.
-
-    Amounts that name an earlier tie (a reference of their own) are meant for that one. As expected they stand
-    in only while no total without such a name is known and all of them have the same one, and then only for
-    actual amounts that name none.
-    """
-
-    def __init__(self) -> None:
-        self._total: tuple[Decimal, int] | None = None
-        self._named: tuple[Decimal, int] | None = None
-        self._names: set[tuple[Any, ...]] = set()
-        self._all: list[tuple[int, Decimal]] = []
-        self._nameless: list[tuple[int, Decimal]] = []
-
-    def expect(self, index: int, amount: Decimal, named: tuple[Any, ...]) -> None:
-        if any(name is not None for name in named):
-            self._named = amount, index
-            self._names.add(named)
-        else:
-            self._total = amount, index
-
-    def add(self, index: int, amount: Decimal, named: tuple[Any, ...]) -> None:
-        self._all.append((index, amount))
-        if all(name is None for name in named):
-            self._nameless.append((index, amount))
-
-    def wanted(self) -> tuple[Decimal | None, int]:
-        """The amount expected by now, and who said so."""
-        if self._total is not None:
-            return self._total
-        return self._named if self._named is not None and len(self._names) == 1 else (None, -1)
-
-    def actual(self) -> tuple[Decimal, list[int], int | None]:
-        """What may be compared with it: the sum, its parts, the last part that is no refund."""
-        parts = self._all if self._total is not None else self._nameless
-        charges = [index for index, amount in parts if amount > 0]
-        return (
-            sum((amount for _, amount in parts), Decimal(0)),
-            [index for index, _ in parts],
-            charges[-1] if charges else None,
-        )
-
-
 @dataclass(frozen=True, slots=True)
 class Mismatch:
     """An actual amount above the expected one by more than `tolerance`.
 
     Amounts of one key, equal in the fields of `same`, with no silence longer than `within` between them, belong
-    together. `each` compares every actual amount with the latest expected one at or before it, or with the first
-    after it (within a horizon) if there is none. `sum` compares, as time goes by, the sum of the actual amounts with
-    the latest expected one. A tie is used for what no earlier tie could compare. Negative actual amounts are
+    together, from a horizon before the first expected one on. `each` compares every actual amount with the latest
+    expected one at or before it, or with the first after it if there is none. `sum` compares the sum of
+    the actual amounts with the latest expected one, as time goes by: it stands since it was first above, with the
+    amounts as they are at last. A tie is used for what no earlier tie could compare. Negative actual amounts are
     refunds: a later one that takes the excess back puts it right.
     """
 
@@ -114,32 +59,38 @@ class Mismatch:
 
     def see(self, line: Line, final: Sequence[Finding]) -> Seen:  # noqa: ARG002 - the shape of a detector
         """What stands. It never waits for anything."""
-        priced = line.having(self.has_expected | self.has_actual)
-        if not priced:
+        if not line.union & self.has_expected:
             return NOTHING
+        priced = line.having(self.has_expected | self.has_actual)
         holds = line.asks_for(priced[0])
-        if not holds and not (line.union & self.has_expected and line.union & self.has_actual):
+        if not holds and not line.union & self.has_actual:
             return NOTHING
         drafts: list[Draft] = []
-        expects: list[Expectation] = []
+        until: dict[int, Micros] = {}
         compared: set[int] = set()
         comparable = len([index for index in priced if line.marks[index] & self.has_actual])
         for order, tie in enumerate(self.ties):
             if len(compared) == comparable and not holds:
                 break
-            for name, chain in self._chains(line, priced, tie):
+            for name, chain in self._chains(line, priced, tie, compared):
                 if self._can_differ(line, chain, compared):
                     if tie.compare == "each":
                         drafts.extend(self._each(line, name, chain, compared))
                     else:
                         drafts.extend(self._sum(line, name, chain, compared, self.ties[:order]))
                 if holds:
-                    until = line.at[chain[-1]] + self.within + changeable_for(line.horizon)
-                    expects.extend(
-                        Expectation(line.identity(index), until)
-                        for index in chain
-                        if until > line.at[index] + self.lookback and line.asks_for(index)
-                    )
+                    held = self._priced(line, chain) if tie.compare == "each" else chain
+                    last = line.at[chain[-1]]
+                    end = last + max(self.within + changeable_for(line.horizon), self.lookback)
+                    for index in held:
+                        until[index] = max(end, until.get(index, end))
+        if not until:
+            return Seen(drafts)
+        expects = [
+            Expectation(line.identity(index), end)
+            for index, end in until.items()
+            if end > line.at[index] + self.lookback and line.asks_for(index)
+        ]
         return Seen(drafts, None, expects)
 
     def _can_differ(self, line: Line, chain: Sequence[int], compared: set[int]) -> bool:
@@ -150,10 +101,16 @@ class Mismatch:
             union |= mark & ~self.has_actual if index in compared else mark
         return bool(union & self.has_expected and union & self.has_actual)
 
-    def _chains(self, line: Line, priced: Sequence[int], tie: Tie) -> list[tuple[str, list[int]]]:
-        """The amounts that belong together, in order of time; at one instant what is expected comes first."""
+    def _chains(
+        self, line: Line, priced: Sequence[int], tie: Tie, compared: set[int]
+    ) -> list[tuple[str, list[int]]]:
+        """The amounts that belong together, in order of time; at one instant what is expected comes first. Where
+        nothing is expected nothing can be compared, so nothing need be held: that is left out.
+        """
         groups: dict[tuple[Hashable, tuple[Any, ...]], list[int]] = {}
         for index in priced:
+            if index in compared and not line.marks[index] & self.has_expected:
+                continue
             interaction = line.interactions[index]
             value = tie.key(interaction)
             if value is not None:
@@ -163,16 +120,39 @@ class Mismatch:
         for members in groups.values():
             places = [(line.at[index], not line.marks[index] & self.has_expected, index) for index in members]
             places.sort()
-            indices = [index for _, _, index in places]
-            name = str(tie.key(line.interactions[indices[0]]))
-            chain = indices[:1]
-            for index in indices[1:]:
-                if line.at[index] - line.at[chain[-1]] > self.within:
+            name = str(tie.key(line.interactions[members[0]]))
+            for part in parted([index for _, _, index in places], line.at, self.within):
+                chain = self._from_first(line, part)
+                if chain:
                     chains.append((name, chain))
-                    chain = []
-                chain.append(index)
-            chains.append((name, chain))
         return chains
+
+    def _from_first(self, line: Line, chain: list[int]) -> list[int]:
+        """A chain from a horizon before its first expected amount on; nothing if there is none."""
+        for place, index in enumerate(chain):
+            if line.marks[index] & self.has_expected:
+                if not place:
+                    return chain
+                since = line.at[index] - line.horizon
+                return [one for one in chain[:place] if line.at[one] >= since] + chain[place:]
+        return []
+
+    def _priced(self, line: Line, chain: Sequence[int]) -> list[int]:
+        """What must be held of amounts that are compared one by one."""
+        prices = [index for index in chain if line.marks[index] & self.has_expected]
+        times = [line.at[index] for index in prices]
+        above: list[Charge] = []
+        refunds: list[int] = []
+        for index in chain:
+            if line.marks[index] & self.has_actual:
+                amount = self._actual(line, index)
+                basis = prices[max(0, bisect_right(times, line.at[index]) - 1)]
+                if amount < 0:
+                    refunds.append(index)
+                elif amount - self._expected(line, basis) > self.tolerance:
+                    above.append(Charge(index, max(line.at[index], line.at[basis]) + line.horizon))
+        since = line.at[-1] - self.lookback
+        return to_hold(chain, prices, above, refunds, line.at, since, line.horizon, self.within)
 
     def _each(self, line: Line, name: str, chain: Sequence[int], compared: set[int]) -> Iterator[Draft]:
         expected = [index for index in chain if line.marks[index] & self.has_expected]
@@ -227,70 +207,35 @@ class Mismatch:
     def _sum(
         self, line: Line, name: str, chain: Sequence[int], compared: set[int], earlier: Sequence[Tie]
     ) -> Iterator[Draft]:
-        sums = _Sums()
-        standing: _Standing | None = None
-        stale = False  # still above from a finding that is settled: only a further charge makes a new one
-        for index in chain:
-            at, mark = line.at[index], line.marks[index]
-            named = tuple(tie.key(line.interactions[index]) for tie in earlier)
-            if standing is not None and at > standing.raised_at + line.horizon:
-                yield self._summed(line, name, standing, None)
-                standing, stale = None, True
-            if mark & self.has_expected:
-                sums.expect(index, self._expected(line, index), named)
-            amount = Decimal(0)
-            if mark & self.has_actual and index not in compared:
-                amount = self._actual(line, index)
-                sums.add(index, amount, named)
-            wanted, basis = sums.wanted()
-            total, counted, last_charge = sums.actual()
-            if wanted is None or last_charge is None:
-                continue
-            excess = total - wanted
-            if excess <= self.tolerance:
-                if standing is not None and at > standing.raised_at:
-                    yield self._summed(line, name, standing, index)
-                standing, stale = None, False
-                continue
-            severity = self._severity(wanted, excess)
-            if standing is None:
-                if stale and amount <= 0:
-                    continue
-                standing = _Standing(at, last_charge, index, severity, wanted, total, excess, (), ())
-            elif excess > standing.excess:
-                severity = max(severity, standing.severity, key=SEVERITIES.index)
-                standing = standing._replace(severity=severity, wanted=wanted, total=total, excess=excess)
-            standing = standing._replace(
-                evidence=tuple(dict.fromkeys((*standing.evidence, basis, *counted))), charges=tuple(counted)
+        entries = [self._entry(line, index, compared, earlier) for index in chain]
+        least = min([one.expected for one in entries if one.expected is not None])
+        charged = sum([one.actual for one in entries if one.actual is not None and one.actual > 0])
+        if charged <= least + self.tolerance:
+            return
+        for above in sums_above(entries, self.tolerance, line.horizon, self._severity):
+            anchor, opener, righted = above.anchor, entries[above.opened].which, above.righted
+            yield Draft(
+                anchor,
+                sorted({*above.evidence} if righted is None else {*above.evidence, righted}),
+                fewest_to_go(entries, above, self.tolerance, line.horizon),
+                above.raised_at,
+                above.raised_at,
+                above.severity,
+                None if righted is None else line.at[righted],
+                line.keys[anchor],
+                "" if opener == anchor else "\x1f".join(line.identity(opener)),
+                partial(self._told, line, anchor, name, above.wanted, above.total, above.excess),
             )
-        if standing is not None:
-            yield self._summed(line, name, standing, None)
 
-    def _summed(self, line: Line, name: str, standing: "_Standing", righted: int | None) -> Draft:
-        anchor, opener = standing.anchor, standing.opener
-        evidence = {*standing.evidence} if righted is None else {*standing.evidence, righted}
-        return Draft(
-            anchor,
-            sorted(evidence),
-            self._fewest(line, standing.charges, standing.excess),
-            standing.raised_at,
-            standing.raised_at,
-            standing.severity,
-            None if righted is None else line.at[righted],
-            line.keys[anchor],
-            "" if opener == anchor else "\x1f".join(line.identity(opener)),
-            partial(self._told, line, anchor, name, standing.wanted, standing.total, standing.excess),
+    def _entry(self, line: Line, index: int, compared: set[int], earlier: Sequence[Tie]) -> Entry:
+        mark = line.marks[index]
+        return Entry(
+            index,
+            line.at[index],
+            self._expected(line, index) if mark & self.has_expected else None,
+            self._actual(line, index) if mark & self.has_actual and index not in compared else None,
+            tuple([tie.key(line.interactions[index]) for tie in earlier]),
         )
-
-    def _fewest(self, line: Line, charges: Sequence[int], excess: Decimal) -> list[int]:
-        """The fewest charges, greatest first, without which the sum would not be above."""
-        found: list[int] = []
-        for index in sorted(charges, key=lambda one: (-self._actual(line, one), one)):
-            if excess <= self.tolerance:
-                break
-            excess -= self._actual(line, index)
-            found.append(index)
-        return sorted(found)
 
     def _severity(self, wanted: Decimal, excess: Decimal) -> Severity:
         limit = self.from_excess

@@ -34,7 +34,7 @@ from streams.core.detection.sequence import Succession
 from streams.core.detection.threshold import Threshold
 from streams.core.facets import subjects_of
 
-DEFINITIONS: Final = 1
+DEFINITIONS: Final = 2
 """Raise it when a detector comes to mean something else: all versions change with it."""
 
 CLOSED_AT_MOST: Final = 14 * DAY

@@ -45,9 +45,9 @@ def judge(
 ) -> Judgement:
     """What must leave the timeline of `holder` (None: an anonymous one).
 
-    An interaction goes when its identifiers name another customer, or when a higher revision does. One that is
-    corrected is not sent on: the higher revision was announced, so it comes. What is erased goes nowhere either;
-    without `is_erased` nothing is.
+    An interaction goes when its identifiers name another customer, or when a higher revision does, or one that is equal
+    and was announced before it. One that is corrected is not sent on: what corrects it was announced, so it comes. What
+    is erased goes nowhere either; without `is_erased` nothing is.
     """
     leaving: list[Identity] = []
     forwards: list[Interaction] = []
@@ -58,15 +58,17 @@ def judge(
             superseded.append(coordinates_of(step.interaction()))
             continue
         naming = naming_of(step.body)
-        customer = canonical(naming.identifiers, naming.unnormalised)
+        identifiers, unnormalised = naming.identifiers, naming.unnormalised
+        customer = canonical(identifiers, unnormalised)
         known = correction((step.source, step.id))
         if customer == holder and (
-            known is None or not is_overruled(step.revision, holder, known, canonical)
+            known is None
+            or not is_overruled(step.revision, identifiers, unnormalised, holder, known, canonical)
         ):
             continue
         leaving.append((step.source, step.id))
         interaction = step.interaction()
-        if is_outdated(step.revision, known):
+        if is_outdated(step.revision, identifiers, unnormalised, known):
             superseded.append(coordinates_of(interaction))
         else:
             forwards.append(msgspec.structs.replace(interaction, customer=customer))
@@ -80,7 +82,7 @@ def judge_arrival(
 
     `named_by_now` says that its customer was named by what is known now, so that it need not be asked for again.
     """
-    if known is not None and known.revision > arrival.revision:
+    if known is not None and is_outdated(arrival.revision, arrival.identifiers, arrival.unnormalised, known):
         return Judgement((), (), (coordinates_of(arrival),))
     if named_by_now:
         return None

@@ -34,21 +34,36 @@ def moves(
     return leaving
 
 
-def is_outdated(revision: int, correction: Correction | None) -> bool:
-    """Whether an interaction that arrives is already corrected: it is superseded and not stored."""
-    return correction is not None and correction.revision > revision
+def is_outdated(
+    revision: int, identifiers: Identifiers, unnormalised: tuple[str, ...], correction: Correction | None
+) -> bool:
+    """Whether an interaction that carries these is corrected already, so that it is superseded and not stored: by a
+    higher revision, or by an equal one that names otherwise and was announced before it.
+    """
+    if correction is None or correction.revision < revision:
+        return False
+    return (
+        correction.revision > revision
+        or correction.identifiers != identifiers
+        or correction.unnormalised != unnormalised
+    )
 
 
 def is_overruled(
-    revision: int, holder: Name | None, correction: Correction | None, canonical: CustomerOf
+    revision: int,
+    identifiers: Identifiers,
+    unnormalised: tuple[str, ...],
+    holder: Name | None,
+    correction: Correction | None,
+    canonical: CustomerOf,
 ) -> bool:
-    """Whether a held interaction must go because a higher revision names another customer.
+    """Whether a held interaction must go because it is outdated by one that names another customer.
 
-    While that revision is `holder`'s own, the held one waits to be replaced by it, so that the journey shows no gap.
+    While that one is `holder`'s own, the held one waits to be replaced by it, so that the journey shows no gap.
     It has to be asked again whenever links have changed.
     """
     return (
-        correction is not None
-        and correction.revision > revision
+        is_outdated(revision, identifiers, unnormalised, correction)
+        and correction is not None
         and canonical(correction.identifiers, correction.unnormalised) != holder
     )

@@ -1,6 +1,7 @@
 """The logs of identity, and consumers of them, in memory; they can fail, lag and be compacted."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,6 +44,8 @@ class Logs:
         """So many answers are errors."""
         self.opened: list[LogConsumer] = []
         self.news = asyncio.Event()
+        self.at_stop: Callable[[], Awaitable[None]] | None = None
+        """What stopping a consumer waits for."""
 
     def append(
         self, where: TopicPartition, key: bytes | None, value: bytes | None, timestamp: int = 0
@@ -113,6 +116,8 @@ class LogConsumer:
 
     async def stop(self) -> None:
         self.stopped = True
+        if self._logs.at_stop is not None:
+            await self._logs.at_stop()
 
     def assign(self, partitions: list[TopicPartition]) -> None:
         self.positions = dict.fromkeys(partitions, 0)

@@ -357,3 +357,30 @@ async def test_a_correction_without_a_value_is_forgotten(logs: Logs, known: Know
     logs.correct(Correction("calls", "9", 1, Identifiers()), timestamp=38 * DAY // 1_000)
     await known.read_to_end()
     assert [known.correction(("calls", one)) is not None for one in "789"] == [False, False, True]
+
+
+async def test_closing_survives_a_consumer_that_breaks_off_its_own_stop(logs: Logs, known: Knowledge) -> None:
+    async def broken_off() -> None:
+        raise asyncio.CancelledError  # as aiokafka does where the broker is gone
+
+    await known.start()
+    logs.at_stop = broken_off
+    await known.close()
+    assert logs.opened[0].stopped
+
+
+async def test_who_is_cancelled_while_closing_is_cancelled(logs: Logs, known: Knowledge) -> None:
+    stopping = asyncio.Event()
+
+    async def for_ever() -> None:
+        stopping.set()
+        await asyncio.Event().wait()
+
+    await known.start()
+    logs.at_stop = for_ever
+    closing = asyncio.create_task(known.close())
+    await stopping.wait()
+    closing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await closing
+    logs.at_stop = None

@@ -1,9 +1,11 @@
 """What is told of a finding's life, and why."""
 
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import Any
 
 import msgspec
+import pytest
 
 from schemas.findings import Finding, FindingChange, Identity, decode_change, encode_change
 from schemas.interaction import DAY, Interaction, Micros
@@ -150,9 +152,31 @@ def test_a_promise_due_in_three_months_is_held_until_then_and_longer() -> None:
         promise_due_at=instant("2026-06-02"),
         id="o",
     )
-    (expected,) = detect(ANN, [order], order.occurred_at, RULES).expects
-    assert expected.identity == Identity("web", "o")
-    assert expected.until == instant("2026-06-02") + 61 * DAY
+    held = detect(ANN, [order], order.occurred_at, RULES).held_until
+    assert held == {Identity("web", "o"): instant("2026-06-02") + 61 * DAY}
+
+
+@pytest.mark.parametrize("days", [100, 800])
+def test_what_two_rules_ask_for_is_held_as_long_as_either_asks(days: int) -> None:
+    at = instant("2026-03-02T10:00Z")
+    promise: dict[str, Any] = {"promise_what": "delivery", "promise_due_at": at + days * DAY}
+    price: dict[str, Any] = {"price_agreed": Decimal(9), "price_ref": "P"}
+
+    def held(**more: Any) -> Micros:
+        order = online("order", "2026-03-02T10:00Z", ANN, id="o", **more)
+        until = detect(ANN, [order], at, RULES).held_until[Identity("web", "o")]
+        assert until is not None
+        return until
+
+    assert held(**promise, **price) == max(held(**promise), held(**price))
+
+
+def test_what_one_rule_asks_for_for_ever_is_held_for_ever() -> None:
+    asked = online(
+        "case_update", "2026-03-02T11:00Z", ANN, action="waiting_customer", about="billing", id="a"
+    )
+    mail = msgspec.structs.replace(MAIL, price_agreed=Decimal(9), price_ref="P")
+    assert detect(ANN, [mail, asked], asked.occurred_at, RULES).held_until[Identity(*mail.key)] is None
 
 
 def test_a_mail_whose_clock_stands_still_is_held_as_long_as_it_does() -> None:
@@ -160,7 +184,7 @@ def test_a_mail_whose_clock_stands_still_is_held_as_long_as_it_does() -> None:
         "case_update", "2026-03-02T11:00Z", ANN, action="waiting_customer", about="billing", id="asked"
     )
     seen = detect(ANN, [MAIL, asked], asked.occurred_at, RULES)
-    assert {(one.identity.id, one.until) for one in seen.expects} == {("m", None), ("asked", None)}
+    assert {(one.id, until) for one, until in seen.held_until.items()} == {("m", None), ("asked", None)}
     assert seen.next_due is None
 
 

@@ -36,6 +36,14 @@ def test_only_the_owner_can_enter(home):
         assert stat.S_IMODE(directory.stat().st_mode) == 0o700
 
 
+def test_scratch_is_one_directory_for_all_workers_and_the_owners_alone(tmp_path):
+    home = Home(tmp_path / "home")
+    directory = home.scratch()
+    assert home.scratch() == directory
+    assert directory.is_relative_to(home.run)
+    assert [stat.S_IMODE(each.stat().st_mode) for each in (home.path, home.run, directory)] == [0o700] * 3
+
+
 def test_a_second_holder_is_refused_with_the_pid_of_the_first(home):
     holder = (
         "import sys; from pathlib import Path; from sinks.embedded.home import Home\n"

@@ -101,12 +101,29 @@ def test_a_correction_sends_away_the_lower_revision_unless_it_names_the_holder()
     def canonical(known: Identifiers, _: tuple[str, ...]) -> str | None:
         return f"crm:{known.crm_id}"
 
-    assert is_overruled(0, ANN, told, canonical)
-    assert not is_overruled(0, "crm:bob", told, canonical), "it waits there to be replaced"
-    assert not is_overruled(1, ANN, told, canonical)
-    assert is_outdated(0, told)
-    assert not is_outdated(1, told)
-    assert not is_outdated(0, None)
+    first, second = FIRST.identifiers, corrected.identifiers
+    assert is_overruled(0, first, (), ANN, told, canonical)
+    assert not is_overruled(0, first, (), "crm:bob", told, canonical), "it waits there to be replaced"
+    assert not is_overruled(1, second, (), "crm:bob", told, canonical)
+    assert is_outdated(0, first, (), told)
+    assert not is_outdated(1, second, (), told)
+    assert not is_outdated(2, first, (), told)
+    assert not is_outdated(0, first, (), None)
+
+
+def test_of_equal_revisions_that_name_otherwise_the_one_announced_first_stands() -> None:
+    told = correction_of(revised(FIRST, crm_id="bob"))
+
+    def canonical(known: Identifiers, _: tuple[str, ...]) -> str | None:
+        return f"crm:{known.crm_id}"
+
+    later = revised(FIRST, crm_id="cleo").identifiers
+    assert is_outdated(1, later, (), told)
+    assert is_outdated(1, revised(FIRST, crm_id="bob").identifiers, ("phone",), told)
+    assert is_overruled(1, later, (), "crm:cleo", told, canonical)
+    assert not is_overruled(1, later, (), "crm:bob", told, canonical), (
+        "the same customer's: its timeline decides"
+    )
 
 
 def test_only_revisions_above_zero_are_announced_and_read_back_as_written() -> None:

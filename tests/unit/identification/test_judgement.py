@@ -74,3 +74,20 @@ def test_an_arrival_of_anothers_is_refused_and_sent_on() -> None:
 def test_an_arrival_that_is_corrected_is_refused_and_superseded() -> None:
     refusal = judge_arrival(OF_ANN, True, JOINED.customer_of, correction_of(revised(OF_ANN)))
     assert refusal == ((), (), (coordinates_of(OF_ANN),))
+
+
+def test_of_two_tellings_of_one_revision_the_one_announced_first_keeps_the_interaction() -> None:
+    first, second = revised(OF_ANN, crm_id="bob"), revised(OF_ANN, crm_id="cleo")
+    known = knowing(first)
+    assert judge([step_of(second)], "crm:cleo", APART.customer_of, known.get) == (
+        [OF_ANN.key],
+        [],
+        [coordinates_of(second)],
+    )
+    assert judge([step_of(first)], "crm:bob", APART.customer_of, known.get) is BELONGS
+    assert judge_arrival(second, True, APART.customer_of, known[OF_ANN.key]) == (
+        (),
+        (),
+        (coordinates_of(second),),
+    )
+    assert judge_arrival(first, True, APART.customer_of, known[OF_ANN.key]) is None

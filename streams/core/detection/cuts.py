@@ -1,0 +1,149 @@
+"""How few interactions must go so that too few findings are left: one interaction may carry several of them."""
+
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+from schemas.findings import Identity
+from schemas.interaction import Micros
+
+Place = tuple[Micros, str, str]
+"""An interaction: when it occurred, its source, its id."""
+
+_TRIES: Final = 500
+"""So many sets are tried; then it is the one that is found without trying."""
+
+
+class Cut(NamedTuple):
+    """A finding that counts, or one that outweighs those: raised when, and all that must go for it to."""
+
+    at: Micros
+    rests_on: frozenset[Place]
+
+
+def fewest_interactions(
+    cuts: Sequence[Cut], graver: Sequence[Cut], at_least: int, within: Micros
+) -> tuple[Identity, ...]:
+    """A smallest set of interactions without which no `within` that ends at a cut holds `at_least` of them and none
+    of the `graver`. `cuts` are in order of time.
+
+    Exact up to a bounded effort; then window by window what takes the most cuts with it, a set that does but may not be
+    the smallest. Of several of a size it is the first that is met, the latest interactions (by time, source, id) of the
+    earliest window being tried first.
+    """
+    found = _Search(cuts, graver, at_least, within).fewest()
+    return tuple(sorted(Identity(source, name) for _, source, name in found))
+
+
+class _Search:
+    """The search, which goes deeper by one interaction at a time."""
+
+    def __init__(self, cuts: Sequence[Cut], graver: Sequence[Cut], at_least: int, within: Micros) -> None:
+        self.cuts = cuts
+        first, last = cuts[0].at - within, cuts[-1].at
+        self.graver = [one for one in graver if first <= one.at <= last]
+        self.at_least = at_least
+        self.within = within
+        self.left = _TRIES
+        carried: dict[Place, int] = {}
+        for cut in cuts:
+            for place in cut.rests_on:
+                carried[place] = carried.get(place, 0) + 1
+        self.carries = carried
+        self.most = max(carried.values(), default=1)
+        """So many cuts go with one interaction at the most."""
+
+    def fewest(self) -> frozenset[Place]:
+        """The set, as places."""
+        nothing: frozenset[Place] = frozenset()
+        found = self._greedy()
+        size = self._needed(nothing)
+        while size < len(found) and self.left > 0:
+            better = self._within(nothing, size, set())
+            if better is not None:
+                return better
+            size += 1
+        return found
+
+    def _within(
+        self, gone: frozenset[Place], size: int, seen: set[frozenset[Place]]
+    ) -> frozenset[Place] | None:
+        """A set that does, of at most `size` places, `gone` among them; None: there is none, or no tries are left."""
+        if gone in seen or self.left <= 0:
+            return None
+        seen.add(gone)
+        self.left -= 1
+        window = self._window(gone)
+        if not window:
+            return gone
+        if len(gone) + self._needed(gone) > size:
+            return None
+        for more in self._ways(window, gone):
+            further = gone | more
+            if len(further) <= size:
+                found = self._within(further, size, seen)
+                if found is not None:
+                    return found
+        return None
+
+    def _greedy(self) -> frozenset[Place]:
+        """Out of each window in turn what takes the most cuts with it for each interaction that goes."""
+        gone: frozenset[Place] = frozenset()
+        window = self._window(gone)
+        while window:
+            best: frozenset[Place] = frozenset()
+            worth = -1.0
+            for more in self._ways(window, gone):
+                carried = sum([self.carries[place] for place in more]) / len(more)
+                if carried > worth:
+                    best, worth = more, carried
+            gone |= best
+            window = self._window(gone)
+        return gone
+
+    def _ways(self, window: Sequence[Cut], gone: frozenset[Place]) -> list[frozenset[Place]]:
+        """What else must go for one of a window's cuts to go, the latest first: one of them has to."""
+        ways = {cut.rests_on - gone for cut in window}
+        return sorted(ways, key=_descending, reverse=True)
+
+    def _window(self, gone: frozenset[Place]) -> Sequence[Cut]:
+        """The last `at_least` cuts of the earliest window that stands without `gone`; none: nothing stands."""
+        left = [cut for cut in self.cuts if not _goes(cut, gone)]
+        graver = [one.at for one in self.graver if not _goes(one, gone)]
+        for last in range(self.at_least - 1, len(left)):
+            if self._stands(left[last - self.at_least + 1].at, left[last].at, graver):
+                return left[last - self.at_least + 1 : last + 1]
+        return ()
+
+    def _needed(self, gone: frozenset[Place]) -> int:
+        """So many more interactions must go at the least: the cuts that must (fewest, if the latest of each window
+        in turn does), divided by as many as one interaction carries at the most.
+        """
+        graver = [one.at for one in self.graver if not _goes(one, gone)]
+        kept: list[Micros] = []
+        taken = 0
+        for cut in self.cuts:
+            if _goes(cut, gone):
+                continue
+            kept.append(cut.at)
+            if len(kept) >= self.at_least and self._stands(kept[-self.at_least], cut.at, graver):
+                kept.pop()
+                taken += 1
+        return -(-taken // self.most)
+
+    def _stands(self, first: Micros, last: Micros, graver: Sequence[Micros]) -> bool:
+        """Whether a window that is full from `first` to `last` counts."""
+        since = last - self.within
+        if first < since:
+            return False
+        for at in graver:  # noqa: SIM110 - a generator would cost more than the comparisons
+            if since <= at <= last:
+                return False
+        return True
+
+
+def _goes(cut: Cut, gone: frozenset[Place]) -> bool:
+    return bool(gone) and cut.rests_on <= gone
+
+
+def _descending(way: frozenset[Place]) -> list[Place]:
+    return sorted(way, reverse=True)

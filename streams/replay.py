@@ -9,20 +9,17 @@ What the database shows already takes part: the interactions that stand of the c
 together with those of the files, so that a replay ends in the same rows as if all had been read at once.
 """
 
-import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import chain, islice
-from pathlib import Path
-from typing import BinaryIO, Final, NamedTuple, Protocol
+from typing import Final, Protocol
 
 import msgspec
 
 from schemas.codec import Decoder, Rejected
 from schemas.erasures import letter_identity
-from schemas.findings import FindingChange, Light
 from schemas.identifiers import Identifiers
 from schemas.identity import FactDecoder
 from schemas.interaction import Interaction, Micros, decode_interaction, encode_interaction, routing_key
@@ -31,7 +28,6 @@ from schemas.records import Coordinates, DeadLetter, PlacedInteraction, SinkBatc
 from streams.core.anonymous import ANONYMOUS_KEY
 from streams.core.batch import BatchResult, advance_batch
 from streams.core.detection.customer import Detection
-from streams.core.detection.standing import continued
 from streams.core.identification.index import IdentityIndex
 from streams.core.identification.lessons import Lessons
 from streams.core.identification.policy import DEFAULT_POLICY, IdentityPolicy
@@ -39,7 +35,8 @@ from streams.core.identification.rows import identity_row
 from streams.core.identification.told import Telling, newest_tellings
 from streams.core.policy import JourneyPolicy
 from streams.core.timeline import coordinates_of
-from streams.standing import Key, Standing, Stood, differences
+from streams.line_files import Source, digest
+from streams.standing import Key, Righted, Standing, Stood, righted
 
 CHUNK = 5_000
 """Lines, or interactions of whole customers, that are written at once."""
@@ -50,13 +47,6 @@ IN_FLIGHT = 2
 _LINES: Final = 44
 """Bits of a rank below the revision: for so many lines, and one to say that it stood."""
 _STANDING: Final = 1 << (_LINES - 1)
-
-
-class Source(NamedTuple):
-    """One file: what it is called in rows, and its bytes (seekable)."""
-
-    name: str
-    file: BinaryIO
 
 
 class Writer(Protocol):
@@ -94,25 +84,6 @@ class ReplayReport:
 
 
 SHOWN_REJECTIONS = 20
-
-
-def sources_named(paths: Sequence[Path]) -> list[str]:
-    """What each file is called in the rows: its name; its path as given where two files share a name."""
-    names = [path.name for path in paths]
-    return [name if names.count(name) == 1 else str(path) for name, path in zip(names, paths, strict=True)]
-
-
-def digest(sources: Iterable[Source], key: bytes = b"") -> int:
-    """63 bits that tell one input from another: the incarnation of its coordinates in the ledger. Under a key nobody
-    can try what a short file may have held.
-    """
-    total = hashlib.blake2b(digest_size=8, key=key)
-    for source in sources:
-        total.update(source.name.encode() + b"\x00")
-        while part := source.file.read(1 << 20):
-            total.update(part)
-        source.file.seek(0)
-    return int.from_bytes(total.digest(), "big") >> 1
 
 
 class Replay:
@@ -393,12 +364,9 @@ class Replay:
                 placed.append(one)
             elif self._stood.has_moved(one):
                 moved.append(one)
-        stood = [customer for customer in customers if customer in self._stood]
-        retracted, changes, lights = result.retracted, result.changes, result.lights
-        if self._standing is not None and stood:
-            retracted = [*retracted, *self._outdated(self._standing, stood, result)]
-            changes = self._continued(self._standing, stood, interactions, result, now)
-            lights = [*lights, *self._gone_out(self._standing, stood, result, now)]
+        told = Righted(result.retracted, result.changes, result.lights)
+        if self._standing is not None and customers:
+            told = righted(self._standing, self._stood, customers, interactions, result, now, self._detection)
         report = self.report
         report.stored += len(placed)
         report.superseded += len(superseded) + len(result.superseded)
@@ -411,45 +379,12 @@ class Replay:
             interactions=tuple(placed),
             moved=tuple(moved),
             journeys=tuple(result.journeys),
-            retracted=tuple(retracted),
+            retracted=tuple(told.retracted),
             superseded=(*superseded, *result.superseded),
             incarnation=self._incarnation,
-            findings=tuple(changes),
-            lights=tuple(lights),
+            findings=tuple(told.changes),
+            lights=tuple(told.lights),
             fading=self._detection.light.fading if self._detection is not None else None,
-        )
-
-    def _outdated(
-        self, standing: Standing, customers: Sequence[Name], result: BatchResult
-    ) -> Iterator[tuple[str, str]]:
-        """Journeys that stood of these customers and are no more."""
-        produced = {(journey.customer, journey.journey_id) for journey in result.journeys}
-        return (journey for journey in standing.journeys(customers) if journey not in produced)
-
-    def _continued(
-        self,
-        standing: Standing,
-        customers: Sequence[Name],
-        interactions: Iterable[Interaction],
-        result: BatchResult,
-        now: Micros,
-    ) -> Sequence[FindingChange]:
-        """What is to be told of findings, of which some stood."""
-        if self._detection is None:
-            return result.changes
-        standing_findings = {one.finding.finding_id: one for one in standing.findings(customers)}
-        news = differences(self._stood, customers, interactions)
-        return continued(result.changes, standing_findings, news, now, self._detection.rules)
-
-    def _gone_out(
-        self, standing: Standing, customers: Sequence[Name], result: BatchResult, now: Micros
-    ) -> Iterator[Light]:
-        """Lights that nothing adds to any more."""
-        lit = {light.customer for light in result.lights}
-        return (
-            Light(customer, now, 0, "green", (), ())
-            for customer in standing.lit(customers)
-            if customer not in lit
         )
 
 

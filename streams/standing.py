@@ -4,11 +4,13 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
-from schemas.findings import Identity
-from schemas.interaction import Interaction, decode_interaction, encode_interaction, routing_key
+from schemas.findings import FindingChange, Identity, Light
+from schemas.interaction import Interaction, Micros, decode_interaction, encode_interaction, routing_key
 from schemas.links import Link, Name
 from schemas.records import PlacedInteraction, StandingFinding
-from streams.core.detection.standing import Difference
+from streams.core.batch import BatchResult
+from streams.core.detection.customer import Detection
+from streams.core.detection.standing import Difference, continued
 from streams.core.identification.index import IdentityIndex
 
 Key = tuple[str, str]
@@ -57,10 +59,6 @@ class Stood:
         self.places: dict[Key, Place] = {}
         self._kept: dict[Name | None, list[bytes]] = defaultdict(list)
         self._of: dict[Name, list[Key]] = defaultdict(list)
-
-    def __contains__(self, customer: Name) -> bool:
-        """Whether anything stood of a customer."""
-        return customer in self._of
 
     @property
     def customers(self) -> Iterable[Name]:
@@ -128,3 +126,36 @@ def differences(
         ]
         found[customer] = Difference(news, replaced, stood.removed(customer, {one.key for one in held}))
     return found
+
+
+class Righted(NamedTuple):
+    """What is to be written of customers, whatever stood of them."""
+
+    retracted: Sequence[tuple[Name, str]]
+    changes: Sequence[FindingChange]
+    lights: Sequence[Light]
+
+
+def righted(
+    standing: Standing,
+    stood: Stood,
+    customers: Sequence[Name],
+    interactions: Iterable[Interaction],
+    result: BatchResult,
+    now: Micros,
+    detection: Detection | None,
+) -> Righted:
+    """The `result` of evaluating customers from nothing, and what it makes untrue of what stood: journeys that are no
+    more, findings that have changed or are withdrawn, lights to which nothing adds. Findings may have been told, and
+    withdrawn, of customers of whom nothing stands.
+    """
+    produced = {(journey.customer, journey.journey_id) for journey in result.journeys}
+    outdated = [journey for journey in standing.journeys(customers) if journey not in produced]
+    changes: Sequence[FindingChange] = result.changes
+    if detection is not None:
+        told = {one.finding.finding_id: one for one in standing.findings(customers)}
+        news = differences(stood, customers, interactions)
+        changes = continued(changes, told, news, now, detection.rules)
+    lit = {light.customer for light in result.lights}
+    out = [Light(one, now, 0, "green", (), ()) for one in standing.lit(customers) if one not in lit]
+    return Righted([*result.retracted, *outdated], changes, [*result.lights, *out])

@@ -16,13 +16,12 @@ from streams.commands.options import DURATION, INSTANT, print_json
 from streams.commands.servers import servers
 from streams.garbage import rare_collections
 from streams.identity_policy import identity_policy
+from streams.line_files import Source, sources_named
 from streams.replay import (
     SHOWN_REJECTIONS,
     IsErased,
     Replay,
     ReplayReport,
-    Source,
-    sources_named,
 )
 from streams.settings import Settings, load_settings
 

@@ -15,7 +15,8 @@ from schemas.interaction import DAY
 from streams.core.detection.customer import Detection
 from streams.core.identity import customer_of
 from streams.core.policy import JourneyPolicy
-from streams.replay import Replay, Source
+from streams.line_files import Source
+from streams.replay import Replay
 from streams.rule_files import load_rules
 from tests.builders import instant
 from tests.shown_rows import ShownRows, Stands

@@ -13,16 +13,16 @@ from schemas.codec import Decoder
 from schemas.identity import FactDecoder
 from schemas.interaction import DAY
 from schemas.records import Coordinates, Journey, PlacedInteraction, SinkBatch
+from streams.core.detection.customer import Detection
 from streams.core.identity import customer_of
 from streams.core.policy import JourneyPolicy
+from streams.line_files import Source, digest, sources_named
 from streams.replay import (
     CHUNK,
     Replay,
     ReplayReport,
-    Source,
-    digest,
-    sources_named,
 )
+from streams.rule_files import load_rules
 from tests.shown_rows import ShownRows, Stands
 
 NOW = 1_790_000_000 * 1_000_000  # September 2026
@@ -70,6 +70,7 @@ def replayed(
     until: int | None = None,
     standing: ShownRows | None = None,
     facts: list[bytes] | None = None,
+    detection: Detection | None = None,
     erased: Collection[str] = (),
 ) -> tuple[Rows, ReplayReport]:
     rows = Rows(standing)
@@ -80,6 +81,7 @@ def replayed(
         version=1,
         clock=NOW,
         standing=None if standing is None else Stands(standing),
+        detection=detection,
         fact_decoder=FactDecoder("BG", 300_000_000),
         is_erased=lambda _, id_: id_ in erased,
         is_erased_fact=lambda _, id_: id_ in erased,
@@ -371,6 +373,23 @@ def test_a_correction_may_make_somebodys_interaction_nobodys() -> None:
     rows, _ = replayed([walk_in("a", 1, crm_id="A"), walk_in("a", 1, revision=1)])
     assert customers(rows) == {"a": None}
     assert rows.journeys == []
+
+
+def test_a_finding_that_comes_back_to_whom_nothing_was_left_is_numbered_on() -> None:
+    shown = ShownRows()
+    rude = json.loads(walk_in("a", 1, crm_id="A")) | {"treatment": "rude"}
+    for revision, customer in enumerate([{"crm_id": "A"}, {"crm_id": "B"}, {"crm_id": "A"}]):
+        told = json.dumps(rude | {"revision": revision, "customer": customer}).encode()
+        replayed([told], standing=shown, detection=Detection(load_rules()))
+    histories = {
+        changes[1].finding.customer: [changes[number].kind for number in sorted(changes)]
+        for changes in shown.history.values()
+    }
+    assert histories == {
+        "crm:A": ["raised", "withdrawn", "raised"],
+        "crm:B": ["raised", "withdrawn"],
+    }
+    assert [finding.customer for finding in shown.findings.values()] == ["crm:A"]
 
 
 def test_who_stands_under_an_identifier_moves_when_its_customer_is_another_now() -> None:

@@ -308,7 +308,13 @@ def build_app(
     _agent(app, "facts", topic(identity_topic), lanes["facts"])
     _agent(app, "journeys", topic(interactions_topic), lanes["journeys"])
     _agent(app, "notify", topic(alerts_topic), lanes["notify"])
-    watchdog = Watchdog(app, persister, settings.worker.watchdog, knowledge.standing_still)
+    watchdog = Watchdog(
+        app,
+        persister,
+        settings.worker.watchdog,
+        knowledge.standing_still,
+        [*source_topics, interactions_topic],
+    )
 
     @app.timer(1.0, name="links")  # type: ignore[untyped-decorator]
     async def complete_links() -> None:

@@ -176,9 +176,9 @@ class Lanes:
                 )
                 finishing.append(task)
                 task.add_done_callback(finishing.remove)
-        except asyncio.CancelledError:
-            raise
-        except BaseException:
+        except BaseException as error:
+            if _is_ours(error):
+                raise
             _unforeseen(tp)
         finally:
             self._tasks.pop(tp, None)
@@ -189,9 +189,9 @@ class Lanes:
             self.acknowledged += 1
         except Fenced:
             _abandoned(batch.tp)
-        except asyncio.CancelledError:
-            raise
-        except BaseException:
+        except BaseException as error:
+            if _is_ours(error):
+                raise
             _unforeseen(batch.tp)
 
     def _next_batch(self, tp: TP) -> Batch:
@@ -214,6 +214,14 @@ class Lanes:
 def _abandoned(tp: TP) -> None:
     # Its room in flight was given back when the rebalance began.
     log.info("batch abandoned: partition fenced", extra={"tp": tp})
+
+
+def _is_ours(error: BaseException) -> bool:
+    """Whether it is the cancellation of this very task. A cancelled future of somebody else's looks like one, and would
+    end the lane without a word, its batch never acknowledged and never read again.
+    """
+    task = asyncio.current_task()
+    return isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() > 0
 
 
 def _unforeseen(tp: TP) -> NoReturn:

@@ -6,11 +6,11 @@ ends is started again by its supervisor; one that lives and does nothing is not 
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import timedelta
 from typing import Final
 
-from faust.types import AppT
+from faust.types import TP, AppT
 
 from streams.agents.lanes import end_process
 from streams.agents.sink import Persister
@@ -25,15 +25,24 @@ class Watchdog:
     """Judges progress; `check` is called every few seconds."""
 
     def __init__(
-        self, app: AppT, persister: Persister, patience: timedelta, identity_silent: Callable[[], float]
+        self,
+        app: AppT,
+        persister: Persister,
+        patience: timedelta,
+        identity_silent: Callable[[], float],
+        topics: Iterable[str],
     ) -> None:
-        """`identity_silent`: for how many seconds the reader of the logs of identity has not heard of them."""
+        """`identity_silent`: for how many seconds the reader of the logs of identity has not heard of them. Of `topics`
+        every assigned partition must be fetched, whatever happens to the others.
+        """
         self._identity_silent = identity_silent
         self._app = app
         self._persister = persister
         self._patience = patience.total_seconds()
         self._progress: tuple[object, ...] = ()
         self._since = time.monotonic()
+        self._topics = frozenset(topics)
+        self._fetches: dict[TP, tuple[object, float]] = {}
 
     async def check(self, now: float, acknowledged: int) -> None:
         """End the process when there was work, or no answer from the broker, and no progress for too long."""
@@ -50,8 +59,28 @@ class Watchdog:
         progress = (acknowledged, self._app.consumer_generation_id, self._app.in_recovery, reason)
         if reason is None or self._persister.blocked or progress != self._progress:
             self._progress, self._since = progress, now
-            return None
+            return self._unfetched(now) if reason is None else None
         return reason if now - self._since > self._patience else None
+
+    def _unfetched(self, now: float) -> str | None:
+        """A partition of which all is done that was known, and that is not asked for more, though others are.
+
+        One that lags may wait for its turn for longer.
+        """
+        app, consumer = self._app, self._app.consumer
+        before, self._fetches = self._fetches, {}
+        if app.in_recovery or self._persister.blocked:
+            return None
+        for tp in consumer.assignment():
+            if tp.topic not in self._topics or consumer.lag(tp) or consumer.is_held_back(tp):
+                continue
+            fetched = app.consumer_generation_id, consumer.fetched_at(tp)
+            known = before.get(tp)
+            since = known if known is not None and known[0] == fetched else (fetched, now)
+            self._fetches[tp] = since
+            if now - since[1] > self._patience:
+                return f"{tp.topic}/{tp.partition} is not fetched"
+        return None
 
     def _stuck(self) -> str | None:
         consumer = self._app.consumer

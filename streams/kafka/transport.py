@@ -145,18 +145,25 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
             if not self._in_flight[tp] and self.fetched.get(tp, -1) <= self._delivered.get(tp, -1)
         }
 
-    def fetched_at(self) -> int | None:
-        """The time of the newest answer of a broker to a fetch, milliseconds since the epoch."""
-        return max((seen.timestamp for seen in self._seen() if seen.timestamp is not None), default=None)
+    def fetched_at(self, tp: TP | None = None) -> int | None:
+        """When a broker last answered a fetch, of one partition or of any: milliseconds since the epoch."""
+        seen = self._seen(tp)
+        return max((state.timestamp for state in seen if state.timestamp is not None), default=None)
+
+    def is_held_back(self, tp: TP) -> bool:
+        """Whether a partition is not to be fetched, because too much of it is under way."""
+        return tp in self._buffered_partitions
 
     def lag(self, tp: TP) -> int:
         """Records of the partition that are not committed, as far as the last fetch knows; 0 when not known."""
         highwater, committed = self.highwater(tp), self._committed_offset[tp]
         return max(0, highwater - committed) if highwater and committed is not None else 0
 
-    def _seen(self) -> list[Any]:
+    def _seen(self, tp: TP | None = None) -> list[Any]:
         assignment = self._thread._ensure_consumer()._subscription.subscription.assignment
-        states = [assignment.state_value(partition) for partition in assignment.tps] if assignment else []
+        tps = assignment.tps if assignment else ()
+        chosen = tps if tp is None else [one for one in tps if (one.topic, one.partition) == tp]
+        states = [assignment.state_value(partition) for partition in chosen]
         return [state for state in states if state is not None]
 
     async def _drain_messages(self, fetcher: Any) -> None:

@@ -262,6 +262,31 @@ async def test_closing_does_not_wait_for_ever() -> None:
     await finish(stream, task)
 
 
+async def test_somebody_elses_cancellation_ends_the_process_and_not_the_lane_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    statuses: list[int] = []
+
+    def end(status: int) -> None:
+        statuses.append(status)
+        raise RuntimeError("the process would be gone")
+
+    monkeypatch.setattr(lanes, "end_process", end)
+    app = App()
+    theirs: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    async def handler(_batch: Batch) -> None:
+        await theirs  # as of a delivery that a library has given up
+
+    stream, road, _task = start(app, handler)
+    stream.put(app.event(1))
+    await settled()
+    theirs.cancel()
+    await idle(road, HERE)
+    assert statuses == [EXIT_BUG]
+    assert app.acks == []
+
+
 async def test_an_unforeseen_error_while_a_batch_waits_ends_the_process(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

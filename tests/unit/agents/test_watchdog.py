@@ -19,15 +19,22 @@ class Consumer:
         self.assigned = {SOURCE, CHANGELOG}
         self.lags = {SOURCE: 0, CHANGELOG: 0}
         self.silent_for = 0.0
+        self.fetches: dict[TP, int] = {}
+        self.held_back: set[TP] = set()
 
     def assignment(self) -> set[TP]:
         return self.assigned
 
-    def fetched_at(self) -> float | None:
+    def fetched_at(self, tp: TP | None = None) -> float | None:
+        if tp in self.fetches:
+            return self.fetches[tp]
         return None if self.silent_for < 0 else (time.time() - self.silent_for) * 1000
 
     def lag(self, tp: TP) -> int:
         return self.lags[tp]
+
+    def is_held_back(self, tp: TP) -> bool:
+        return tp in self.held_back
 
     def _is_changelog_tp(self, tp: TP) -> bool:
         return bool(tp == CHANGELOG)
@@ -52,7 +59,8 @@ class Watched:
         app: Any = self.app
         persister: Any = self.persister
         self.identity_silent = 0.0
-        self.dog = Watchdog(app, persister, timedelta(seconds=PATIENCE), lambda: self.identity_silent)
+        patience, topics = timedelta(seconds=PATIENCE), [SOURCE.topic]
+        self.dog = Watchdog(app, persister, patience, lambda: self.identity_silent, topics)
 
     def after(self, seconds: float, acknowledged: int = 5) -> str | None:
         """The complaint at the end of so long a time, looking every five seconds."""
@@ -81,6 +89,30 @@ def test_lag_is_fine_while_batches_are_acknowledged(watched: Watched) -> None:
     watched.app.consumer.lags[SOURCE] = 3
     for minute in range(9):
         assert watched.dog.complaint(1_000.0 + 50 * minute, acknowledged=minute) is None
+
+
+def test_a_partition_that_is_not_fetched_is_told_though_others_are(watched: Watched) -> None:
+    consumer = watched.app.consumer
+    consumer.fetches[SOURCE] = 1
+    told = [watched.dog.complaint(1_000.0 + 5 * tick, acknowledged=tick) for tick in range(14)]
+    assert told == [*[None] * 13, "touchline.phone/0 is not fetched"]
+
+
+def test_a_partition_that_is_held_back_or_lags_need_not_be_fetched(watched: Watched) -> None:
+    consumer = watched.app.consumer
+    consumer.fetches[SOURCE] = 1
+    consumer.held_back.add(SOURCE)
+    assert watched.after(3 * PATIENCE) is None
+    consumer.held_back.clear()
+    consumer.lags[SOURCE] = 1
+    assert [watched.dog.complaint(2_000.0 + 5 * tick, acknowledged=tick) for tick in range(40)] == [None] * 40
+
+
+def test_a_new_generation_begins_the_patience_with_a_partition_anew(watched: Watched) -> None:
+    watched.app.consumer.fetches[SOURCE] = 1
+    for tick in range(20):
+        watched.app.consumer_generation_id = 1 + tick // 10
+        assert watched.dog.complaint(1_000.0 + 5 * tick, acknowledged=tick) is None
 
 
 def test_lag_of_a_changelog_is_no_lag(watched: Watched) -> None:

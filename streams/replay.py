@@ -6,11 +6,12 @@ equal those of the live road but for coordinates: topic is the file's name, part
 from 0.
 
 What the database shows already takes part: the interactions that stand of the customers who are read are evaluated
-together with those of the files, so that a replay ends in the same rows as if all had been read at once.
+together with those of the files, as if they had been read before them. Only who is whom is not learnt anew of what
+stands: a customer who stands moves as a whole (docs/adr/0008).
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import chain, islice
@@ -128,6 +129,7 @@ class Replay:
         self._incarnation = 0
         self._begins: dict[str, int] = {}
         self._kept: dict[bytes, list[bytes]] = {}
+        self._everybody: Collection[Name] = ()
         self._customers: dict[bytes, list[bytes]] = defaultdict(list)
         self.report = ReplayReport()
 
@@ -211,8 +213,8 @@ class Replay:
         for placed in chain(standing.nobodys(told), standing.interactions(names)):
             one = placed.interaction
             known = best.get(one.key)
-            # Of equal revisions that of the files is taken: its identifiers are in clear.
-            kept = known is None or known >> _LINES < one.revision
+            # What was told before counts before an equal revision, unless a line is the very record that stands.
+            kept = known is None or (known >> _LINES <= one.revision and not self._is_of(one, known))
             if kept:
                 best[one.key] = (one.revision << _LINES) + _STANDING
             stood.note(placed, kept)
@@ -256,7 +258,7 @@ class Replay:
         clock = self._clock if until is None else max(self._clock, until)
         lines = 0
         for source in sources:
-            self._begins[source.name] = lines
+            self._begins.setdefault(source.name, lines)  # a file that is given twice has each record once
             for number, line in enumerate(source.file):
                 size += len(line)
                 lines += 1
@@ -295,10 +297,14 @@ class Replay:
 
     def _rank(self, interaction: Interaction) -> int:
         """Of several tellings of one interaction, whomever they name, that with the greatest rank counts: the highest
-        revision, of equal ones the first line.
+        revision, of equal ones what stands, else the first line.
         """
         line = self._begins[interaction.topic] + interaction.offset
         return (interaction.revision << _LINES) + _STANDING - 1 - line
+
+    def _is_of(self, interaction: Interaction, rank: int) -> bool:
+        """Whether an interaction that stands came from the line that has this rank."""
+        return interaction.topic in self._begins and self._rank(interaction) == rank
 
     def _reading_batch(
         self, received: list[Coordinates], letters: list[DeadLetter], erased: Iterable[Coordinates] = ()
@@ -320,6 +326,7 @@ class Replay:
 
     def _evaluate(self, now: Micros, on_customers: Callable[[int, int], None]) -> Iterator[SinkBatch]:
         total = len(self._customers)
+        self._everybody = {key.decode() for key in self._customers}
         chunk: list[Interaction] = []
         superseded: list[Coordinates] = []
         customers: list[Name] = []
@@ -328,13 +335,14 @@ class Replay:
             customer = None if key.startswith(ANONYMOUS_KEY) else key.decode()
             if customer is not None:
                 customers.append(customer)
-            theirs = [_named(decode_interaction(one), customer) for one in self._kept.pop(key, ())]
+            theirs = {one.key: one for one in map(decode_interaction, self._kept.pop(key, ()))}
             for one in map(decode_interaction, self._customers.pop(key)):
                 if self._best[one.key] == self._rank(one):
-                    theirs.append(_named(one, customer))
+                    theirs[one.key] = one
                 else:
                     superseded.append(coordinates_of(one))
-            chunk.extend(sorted(theirs, key=lambda interaction: interaction.position))
+            named = [_named(one, customer) for one in theirs.values()]
+            chunk.extend(sorted(named, key=lambda interaction: interaction.position))
             done += 1
             if len(chunk) >= CHUNK or len(customers) >= CHUNK:
                 on_customers(done, total)
@@ -366,7 +374,16 @@ class Replay:
                 moved.append(one)
         told = Righted(result.retracted, result.changes, result.lights)
         if self._standing is not None and customers:
-            told = righted(self._standing, self._stood, customers, interactions, result, now, self._detection)
+            told = righted(
+                self._standing,
+                self._stood,
+                customers,
+                self._everybody,
+                interactions,
+                result,
+                now,
+                self._detection,
+            )
         report = self.report
         report.stored += len(placed)
         report.superseded += len(superseded) + len(result.superseded)

@@ -1,7 +1,7 @@
 """What stands already when a replay begins, as far as the replay concerns it."""
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from schemas.findings import FindingChange, Identity, Light
@@ -140,6 +140,7 @@ def righted(
     standing: Standing,
     stood: Stood,
     customers: Sequence[Name],
+    everybody: Container[Name],
     interactions: Iterable[Interaction],
     result: BatchResult,
     now: Micros,
@@ -148,14 +149,27 @@ def righted(
     """The `result` of evaluating customers from nothing, and what it makes untrue of what stood: journeys that are no
     more, findings that have changed or are withdrawn, lights to which nothing adds. Findings may have been told, and
     withdrawn, of customers of whom nothing stands.
+
+    What stood under an earlier name of theirs is theirs, unless that name is among `everybody`, whom the replay
+    evaluates: somebody by itself again.
     """
+    asked = frozenset(customers)
+
+    def is_theirs(name: Name) -> bool:
+        return name in asked or name not in everybody
+
     produced = {(journey.customer, journey.journey_id) for journey in result.journeys}
-    outdated = [journey for journey in standing.journeys(customers) if journey not in produced]
+    outdated = [one for one in standing.journeys(customers) if is_theirs(one[0]) and one not in produced]
     changes: Sequence[FindingChange] = result.changes
     if detection is not None:
-        told = {one.finding.finding_id: one for one in standing.findings(customers)}
+        told = [one for one in standing.findings(customers) if is_theirs(one.finding.customer)]
         news = differences(stood, customers, interactions)
-        changes = continued(changes, told, news, now, detection.rules)
+        by_id = {one.finding.finding_id: one for one in told}
+        changes = continued(changes, by_id, news, now, detection.rules)
     lit = {light.customer for light in result.lights}
-    out = [Light(one, now, 0, "green", (), ()) for one in standing.lit(customers) if one not in lit]
+    out = [
+        Light(name, now, 0, "green", (), ())
+        for name in standing.lit(customers)
+        if is_theirs(name) and name not in lit
+    ]
     return Righted([*result.retracted, *outdated], changes, [*result.lights, *out])

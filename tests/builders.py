@@ -6,8 +6,9 @@ unless named; coordinates are made of the whole record, so that the same call gi
 a revision another.
 """
 
+import json
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -135,3 +136,18 @@ def repeated(earlier: Interaction, times: int = 1) -> Sequence[Interaction]:
         msgspec.structs.replace(earlier, offset=zlib.crc32(encode_interaction(earlier), again))
         for again in range(1, times + 1)
     ]
+
+
+def visit_line(id_: str, day: int, customer: Mapping[str, str], revision: int = 0, **more: Any) -> bytes:
+    """A line of a file: a visit on a day of March 2026, ten o'clock UTC, of whoever these identifiers name."""
+    event = {
+        "id": id_,
+        "source": "office",
+        "revision": revision,
+        "channel": "visit",
+        "type": "visit",
+        "occurred_at": f"2026-03-{day:02d}T10:00:00Z",
+        "customer": customer,
+        **more,
+    }
+    return json.dumps(event).encode()

@@ -236,7 +236,10 @@ def _watched(
         return advance, None
     # A state that no rules have looked at yet says when its journeys are due in `due` itself.
     journeys_due = state.journeys_due if unchanged and state.detection else state.due
-    told = watch(customer, remembered, state, advance.left, advance.placed, now, detection, advance.removed)
+    held = before.held if before is not None else 0
+    told = watch(
+        customer, remembered, state, advance.left, advance.placed, now, detection, advance.removed, held
+    )
     state = msgspec.structs.replace(
         state,
         due=earliest(journeys_due, told.remembered.due),

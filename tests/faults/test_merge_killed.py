@@ -1,8 +1,6 @@
 """A worker is killed in the middle of merges: the tables end as if the links had been known from the start."""
 
 import json
-import os
-import signal
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
@@ -11,7 +9,7 @@ import pytest
 
 from streams.simulation.mess import SimulatedEvent
 from tests.faults.broken_worker import PLACES_AND_BROKERS, broken_worker
-from tests.faults.test_worker_killed import publishing, wait_until_ready_again, wait_until_received
+from tests.faults.test_worker_killed import kill, publishing, wait_until_ready_again, wait_until_received
 from tests.integration.naive_oracle import Oracle
 from tests.integration.pipeline_fixtures import Road, needs_real_kafka, open_road, simulated, wait_until
 
@@ -104,8 +102,7 @@ def test_workers_killed_at_random_moments_while_customers_merge(tmp_path: Path) 
             for death in range(1, 5):
                 wait_until_received(road, int(len(events) * (death + chance.random() * 0.8) / 5.5))
                 number = chance.randrange(2)
-                gone = road.workers[number].pid
-                os.kill(gone, signal.SIGKILL)
+                gone = kill(road, number)
                 wait_until_ready_again(road, number, gone)
         road.wait_until_balanced(90)
         road.assert_as_computed_by(oracle, 45)

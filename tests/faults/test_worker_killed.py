@@ -45,8 +45,10 @@ def wait_until_received(road: Road, number: int) -> None:
 
 
 def kill(road: Road, number: int) -> int:
-    """SIGKILL one worker; the pid that is gone."""
-    pid = road.workers[number].pid
+    """SIGKILL one worker, once the supervisor has started it if it died before; the pid that is gone."""
+    worker = road.workers[number]
+    wait_until(lambda: worker.running, 60, worker.account)
+    pid = worker.pid
     os.kill(pid, signal.SIGKILL)
     return pid
 

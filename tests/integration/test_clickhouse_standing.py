@@ -1,7 +1,6 @@
 """What stands in ClickHouse takes part in a replay: weak identifiers are hashed there, and found again."""
 
 import io
-import json
 from collections.abc import Sequence
 from itertools import pairwise
 from random import Random
@@ -22,7 +21,7 @@ from streams.core.policy import JourneyPolicy
 from streams.line_files import Source
 from streams.replay import Replay
 from streams.rule_files import load_rules
-from tests.builders import instant
+from tests.builders import instant, visit_line
 from tests.clickhouse_server import Database
 
 UNTIL = instant("2026-04-15")
@@ -39,18 +38,6 @@ COMPARED = {
 }
 
 
-def line(id_: str, day: int, revision: int = 0, **more: Any) -> bytes:
-    event: dict[str, Any] = {
-        "id": id_,
-        "source": "office",
-        "revision": revision,
-        "channel": "visit",
-        "type": "visit",
-        "occurred_at": f"2026-03-{day:02d}T10:00:00Z",
-    }
-    return json.dumps(event | more).encode()
-
-
 def crowd(seed: int) -> list[bytes]:
     """Lines of some forty people, most of them known by two identifiers, not all of which stand in each line."""
     rng = Random(seed)
@@ -61,11 +48,11 @@ def crowd(seed: int) -> list[bytes]:
             names = [{"crm_id": f"C{person}"}, {"phone": phone}, {"crm_id": f"C{person}", "phone": phone}]
             for revision in range(rng.choice((1, 1, 1, 2))):
                 lines.append(
-                    line(
+                    visit_line(
                         f"{person}-{number}",
                         rng.randint(1, 28),
+                        {"phone": phone} if person < WEAK_ONLY else rng.choice(names),
                         revision,
-                        customer={"phone": phone} if person < WEAK_ONLY else rng.choice(names),
                         treatment=rng.choice((None, None, "rude", "indifferent")),
                         subject={"case_id": rng.choice((f"case {phone}", "C2"))},
                         price={"agreed": "12.50", "currency": "EUR", "ref": f"r{number}"},
@@ -128,9 +115,9 @@ def standing(database: Database, pseudonyms: Pseudonyms) -> StandingRows:
 def test_customers_are_told_in_clear_and_identifiers_as_they_are_stored(clickhouse: Database) -> None:
     phone, key = "+359888000111", b"any key"
     lines = [
-        line("a", 1, customer={"crm_id": "A", "phone": phone}),
-        line("b", 2, customer={"phone": "+359888000222"}, treatment="rude"),
-        line("c", 3, customer={}),
+        visit_line("a", 1, {"crm_id": "A", "phone": phone}),
+        visit_line("b", 2, {"phone": "+359888000222"}, treatment="rude"),
+        visit_line("c", 3, {}),
     ]
     replay(clickhouse, lines, 1, Pseudonyms(key))
     rows = standing(clickhouse, Pseudonyms(key))
@@ -155,7 +142,7 @@ def test_customers_are_told_in_clear_and_identifiers_as_they_are_stored(clickhou
 
 
 def test_a_hash_of_which_nothing_is_known_stays_as_it_is(clickhouse: Database) -> None:
-    replay(clickhouse, [line("b", 2, customer={"phone": "+359888000222"})], 1, Pseudonyms(b"any key"))
+    replay(clickhouse, [visit_line("b", 2, {"phone": "+359888000222"})], 1, Pseudonyms(b"any key"))
     private = f"`{clickhouse.target.database}_private`"
     clickhouse.rows(f"TRUNCATE TABLE {private}.identifiers_raw")
     pseudonyms = Pseudonyms(b"any key")

@@ -8,7 +8,6 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas.findings import FindingChange
 from schemas.interaction import DAY, Interaction, Micros
 from streams.core.batch import BatchResult, advance_batch
 from streams.core.detection.calendars import HOUR
@@ -57,14 +56,7 @@ class Customer:
 
 def told(result: BatchResult, remembered: Remembered) -> Any:
     at_hand = msgspec.structs.replace(remembered, marks=b"", lit_until=None)
-    return [*map(uncorrected, result.changes)], result.lights, result.due, at_hand
-
-
-def uncorrected(change: FindingChange) -> FindingChange:
-    """The change with a correction told as an arrival: what was replaced is counted by the marks that were lost."""
-    if change.kind == "raised":
-        return msgspec.structs.replace(change, reason="", cause=None)
-    return msgspec.structs.replace(change, reason="arrived") if change.reason == "corrected" else change
+    return result.changes, result.lights, result.due, at_hand
 
 
 def lives(line: Sequence[Interaction], rng: Random) -> list[tuple[list[Interaction], Micros]]:

@@ -36,8 +36,10 @@ tellings = st.fixed_dictionaries(
         "outcome": st.sampled_from([None, "resolved", "unresolved"]),
     }
 )
-histories = st.lists(st.lists(tellings, min_size=1, max_size=3), min_size=1, max_size=9)
-"""Interactions, each with what was told of it in revision 0, 1 and 2."""
+histories = st.lists(
+    st.lists(st.tuples(st.integers(0, 2), tellings), min_size=1, max_size=3), min_size=1, max_size=9
+)
+"""Interactions, each with what was told of it: in a revision, perhaps the same one twice."""
 
 
 def line_of(number: int, revision: int, told: dict[str, Any]) -> bytes:
@@ -95,20 +97,25 @@ def told_by(shown: ShownRows) -> dict[str, Any]:
     }
 
 
-@settings(max_examples=150)
+def lines_of(history: list[list[tuple[int, dict[str, Any]]]]) -> list[bytes]:
+    """Every telling of a history, a line each."""
+    return [
+        line_of(number, revision, told)
+        for number, tellings in enumerate(history)
+        for revision, told in tellings
+    ]
+
+
+@settings(max_examples=200)
 @given(histories, st.integers(0, 2**32), st.integers(2, 4))
 def test_replays_of_parts_end_in_what_one_of_all_ends_in(
-    history: list[list[dict[str, Any]]], seed: int, parts: int
+    history: list[list[tuple[int, dict[str, Any]]]], seed: int, parts: int
 ) -> None:
-    lines = [
-        line_of(number, revision, told)
-        for number, revisions in enumerate(history)
-        for revision, told in enumerate(revisions)
-    ]
-    whole = ShownRows()
-    replayed(whole, lines, 1)
+    lines = lines_of(history)
     rng = Random(seed)
     rng.shuffle(lines)
+    whole = ShownRows()
+    replayed(whole, lines, 1)
     cuts = sorted(rng.randint(0, len(lines)) for _ in range(parts - 1))
     partly = ShownRows()
     for version, (start, end) in enumerate(zip([0, *cuts], [*cuts, len(lines)], strict=True), 1):
@@ -125,11 +132,15 @@ def test_replays_of_parts_end_in_what_one_of_all_ends_in(
 
 @settings(max_examples=30)
 @given(histories)
-def test_replaying_again_changes_nothing_and_tells_nothing(history: list[list[dict[str, Any]]]) -> None:
-    lines = [line_of(number, 0, revisions[0]) for number, revisions in enumerate(history)]
+def test_replaying_again_changes_nothing_and_tells_nothing(
+    history: list[list[tuple[int, dict[str, Any]]]],
+) -> None:
+    lines = lines_of(history)
     shown = ShownRows()
     replayed(shown, lines, 1)
     before, history_before = told_by(shown), {key: dict(told) for key, told in shown.history.items()}
+    placed_before = dict(shown.placed)
     replayed(shown, lines, 2)
     assert told_by(shown) == before
     assert shown.history == history_before
+    assert shown.placed == placed_before

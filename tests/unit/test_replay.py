@@ -13,6 +13,7 @@ from schemas.codec import Decoder
 from schemas.identity import FactDecoder
 from schemas.interaction import DAY
 from schemas.records import Coordinates, Journey, PlacedInteraction, SinkBatch
+from streams.core.batch import advance_batch
 from streams.core.detection.customer import Detection
 from streams.core.identity import customer_of
 from streams.core.policy import JourneyPolicy
@@ -23,9 +24,12 @@ from streams.replay import (
     ReplayReport,
 )
 from streams.rule_files import load_rules
+from streams.standing import Stood, righted
+from tests.builders import visit_line
 from tests.shown_rows import ShownRows, Stands
 
 NOW = 1_790_000_000 * 1_000_000  # September 2026
+POLICY = JourneyPolicy(gap=7 * DAY)
 
 
 class Rows:
@@ -50,17 +54,7 @@ class Rows:
 
 
 def visit(id_: str, day: int, customer: str | None = "A", revision: int = 0, **more: Any) -> bytes:
-    event = {
-        "id": id_,
-        "source": "office",
-        "revision": revision,
-        "channel": "visit",
-        "type": "visit",
-        "occurred_at": f"2026-03-{day:02d}T10:00:00Z",
-        "customer": {} if customer is None else {"crm_id": customer},
-        **more,
-    }
-    return json.dumps(event).encode()
+    return visit_line(id_, day, {} if customer is None else {"crm_id": customer}, revision, **more)
 
 
 def replayed(
@@ -207,13 +201,34 @@ def test_a_lower_revision_than_what_stands_changes_nothing() -> None:
     assert (journey.interactions, journey.wait_seconds) == (2, 15)
 
 
-def test_an_equal_revision_replaces_what_stands_and_counts() -> None:
+def test_an_equal_revision_changes_nothing_of_what_stands_whomever_it_names() -> None:
+    shown = ShownRows()
+    replayed([visit("a", 1, wait_seconds=1), visit("b", 2)], standing=shown)
+    before = dict(shown.placed), dict(shown.journeys)
+    rows, report = replayed([b"", visit("a", 1, wait_seconds=2), visit("b", 2, customer="B")], standing=shown)
+    assert (report.stored, report.superseded) == (0, 2)
+    assert (shown.placed, shown.journeys) == before
+    assert rows.all("moved") == []
+
+
+def test_the_very_records_that_stand_count_as_stored_again() -> None:
     shown = ShownRows()
     lines = [visit("a", 1), visit("b", 2)]
-    first = replayed(lines, standing=shown)[1]
-    again = replayed([b"", *lines], standing=shown)[1]
-    assert (again.stored, again.superseded, again.journeys) == (first.stored, 0, 1)
-    assert {placed.interaction.offset for *_, placed in shown.placed.values()} == {1, 2}
+    for more in ([], [], [visit("c", 3)]):
+        _, report = replayed([*lines, *more], standing=shown)
+        assert (report.stored, report.superseded) == (2 + len(more), 0)
+
+
+def test_a_file_that_is_given_twice_is_read_twice_and_stored_once() -> None:
+    rows = Rows()
+    replay = Replay(
+        Decoder("BG", 300_000_000, customer_of), JourneyPolicy(gap=7 * DAY), rows, version=1, clock=NOW
+    )
+    lines = b"\n".join([visit("a", 1), visit("b", 2), visit("b", 2)])
+    report = replay.run([Source("e.jsonl", io.BytesIO(lines)) for _ in range(2)], None)
+    assert (report.read, report.stored, report.journeys) == (6, 2, 1)
+    assert {where.offset for where in rows.all("superseded")} == {2}
+    assert [journey.interactions for journey in rows.journeys] == [2]
 
 
 def test_an_interaction_that_becomes_anothers_leaves_no_journey_behind() -> None:
@@ -294,7 +309,7 @@ def test_a_dead_letter_keeps_the_bytes_of_its_line_white_space_included() -> Non
 
 def walk_in(id_: str, day: int, revision: int = 0, **customer: str) -> bytes:
     """A visit of whoever these identifiers name."""
-    return json.dumps(json.loads(visit(id_, day, None, revision)) | {"customer": customer}).encode()
+    return visit_line(id_, day, customer, revision)
 
 
 def fact(id_: str, operation: str = "link", revision: int = 0, **identifiers: str) -> bytes:
@@ -375,11 +390,36 @@ def test_a_correction_may_make_somebodys_interaction_nobodys() -> None:
     assert rows.journeys == []
 
 
+def test_what_stood_under_an_earlier_name_is_left_to_who_has_that_name_again() -> None:
+    shown = ShownRows()
+    replayed([walk_in("a", 1, phone=PHONE)], standing=shown)
+    [(name, journey_id)] = shown.journeys
+
+    class Renamed(Stands):
+        """As after a merge that was taken back: what stands under the number is looked up for the customer, too."""
+
+        def __init__(self) -> None:
+            super().__init__(shown)
+            self.journeys = lambda _customers: [(name, journey_id)]
+
+    for everybody, retracted in ((["crm:A"], [(name, journey_id)]), (["crm:A", name], [])):
+        found = righted(
+            Renamed(),
+            Stood(),
+            ["crm:A"],
+            everybody,
+            [],
+            advance_batch(lambda _: None, [], (), NOW, POLICY),
+            NOW,
+            None,
+        )
+        assert found.retracted == retracted
+
+
 def test_a_finding_that_comes_back_to_whom_nothing_was_left_is_numbered_on() -> None:
     shown = ShownRows()
-    rude = json.loads(walk_in("a", 1, crm_id="A")) | {"treatment": "rude"}
     for revision, customer in enumerate([{"crm_id": "A"}, {"crm_id": "B"}, {"crm_id": "A"}]):
-        told = json.dumps(rude | {"revision": revision, "customer": customer}).encode()
+        told = visit_line("a", 1, customer, revision, treatment="rude")
         replayed([told], standing=shown, detection=Detection(load_rules()))
     histories = {
         changes[1].finding.customer: [changes[number].kind for number in sorted(changes)]

@@ -58,12 +58,13 @@ def watch(
     now: Micros,
     detection: Detection,
     removed: Sequence[tuple[str, str]] = (),
+    held: int = 0,
 ) -> Told:
     """Evaluate the rules for a customer whose journeys have just been evaluated.
 
     `state` is the state after that, `left` the steps that left its timeline in doing so (in order), `arrivals` what was
-    put on it, `removed` what was taken off it because it is another customer's. Running it again from the same `before`
-    tells the same, with the same sequence numbers.
+    put on it, `removed` what was taken off it because it is another customer's, `held` how many steps it had before.
+    Running it again from the same `before` tells the same, with the same sequence numbers.
     """
     rules = detection.rules
     clock = max(now, state.clock)
@@ -104,7 +105,7 @@ def watch(
         rules,
         complete_from=complete_from,
         removed=[Identity(*one) for one in removed],
-        replaced=() if line.grown else _replaced(before, line, arrivals, len(removed), detection),
+        replaced=_replaced(before, held - len(removed), len(steps), arrivals, detection),
         due=before.due,
         memory=detection.light.memory,
     )
@@ -177,16 +178,13 @@ def _untouched(known: Sequence[Finding], arrivals: Sequence[Interaction]) -> Seq
 
 
 def _replaced(
-    before: Remembered, line: HeldLine, arrivals: Sequence[Interaction], removed: int, detection: Detection
+    before: Remembered, stayed: int, now: int, arrivals: Sequence[Interaction], detection: Detection
 ) -> Sequence[Identity]:
-    """The arrivals that took the place of an earlier revision: if any did, those that are no first revision. None where
-    that cannot be counted, or the rules are others, since then they may be what makes the difference.
+    """The arrivals that took the place of an earlier revision: if any did, those that are no first revision. `stayed`
+    steps were on the timeline, and `now` there are so many in all. None where the rules are others, since then they
+    may be what makes the difference.
     """
-    if before.version != detection.version:
-        return ()
-    held = len(before.marks) // detection.rules.marker.bytes_a_mark
-    replaced = held - removed + len(arrivals) - len(line.traits.marks)
-    if not 0 < replaced <= len(arrivals):
+    if stayed + before.held + len(arrivals) <= now or before.version != detection.version:
         return ()
     return [Identity(one.source, one.id) for one in arrivals if one.revision]
 

@@ -313,6 +313,7 @@ def build_app(
         persister,
         settings.worker.watchdog,
         knowledge.standing_still,
+        lambda tp: all(lane.idle(tp) for lane in lanes.values()),
         [*source_topics, interactions_topic],
     )
 

@@ -30,12 +30,15 @@ class Watchdog:
         persister: Persister,
         patience: timedelta,
         identity_silent: Callable[[], float],
+        idle: Callable[[TP], bool],
         topics: Iterable[str],
     ) -> None:
-        """`identity_silent`: for how many seconds the reader of the logs of identity has not heard of them. Of `topics`
-        every assigned partition must be fetched, whatever happens to the others.
+        """`identity_silent`: for how many seconds the reader of the logs of identity has not heard of them. `idle`:
+        whether no agent has anything of a partition. Of `topics` every assigned partition must be fetched, whatever
+        happens to the others.
         """
         self._identity_silent = identity_silent
+        self._idle = idle
         self._app = app
         self._persister = persister
         self._patience = patience.total_seconds()
@@ -43,6 +46,7 @@ class Watchdog:
         self._since = time.monotonic()
         self._topics = frozenset(topics)
         self._fetches: dict[TP, tuple[object, float]] = {}
+        self._astray: dict[TP, tuple[object, float]] = {}
 
     async def check(self, now: float, acknowledged: int) -> None:
         """End the process when there was work, or no answer from the broker, and no progress for too long."""
@@ -59,7 +63,8 @@ class Watchdog:
         progress = (acknowledged, self._app.consumer_generation_id, self._app.in_recovery, reason)
         if reason is None or self._persister.blocked or progress != self._progress:
             self._progress, self._since = progress, now
-            return self._unfetched(now) if reason is None else None
+            reason = self._unfetched(now) if reason is None else None
+            return reason or self._lost(now)
         return reason if now - self._since > self._patience else None
 
     def _unfetched(self, now: float) -> str | None:
@@ -68,19 +73,33 @@ class Watchdog:
         One that lags may wait for its turn for longer.
         """
         app, consumer = self._app, self._app.consumer
-        before, self._fetches = self._fetches, {}
-        if app.in_recovery or self._persister.blocked:
-            return None
-        for tp in consumer.assignment():
-            if tp.topic not in self._topics or consumer.lag(tp) or consumer.is_held_back(tp):
-                continue
-            fetched = app.consumer_generation_id, consumer.fetched_at(tp)
-            known = before.get(tp)
-            since = known if known is not None and known[0] == fetched else (fetched, now)
-            self._fetches[tp] = since
-            if now - since[1] > self._patience:
-                return f"{tp.topic}/{tp.partition} is not fetched"
-        return None
+        fetched: dict[TP, object] = {}
+        if not (app.in_recovery or self._persister.blocked):
+            fetched = {
+                tp: (app.consumer_generation_id, consumer.fetched_at(tp))
+                for tp in consumer.assignment()
+                if tp.topic in self._topics and not consumer.lag(tp) and not consumer.is_held_back(tp)
+            }
+        self._fetches = _since(fetched, self._fetches, now)
+        tp = self._overdue(self._fetches, now)
+        return tp and f"{tp.topic}/{tp.partition} is not fetched"
+
+    def _lost(self, now: float) -> str | None:
+        """A partition of which something was delivered that no agent has: it would be read no further."""
+        app, consumer = self._app, self._app.consumer
+        delivered: dict[TP, object] = {}
+        if not app.in_recovery:
+            delivered = {
+                tp: (app.consumer_generation_id, last)
+                for tp in consumer.assignment()
+                if (last := consumer.under_way(tp)) is not None and self._idle(tp)
+            }
+        self._astray = _since(delivered, self._astray, now)
+        tp = self._overdue(self._astray, now)
+        return tp and f"what was delivered of {tp.topic}/{tp.partition} is with nobody"
+
+    def _overdue(self, since: dict[TP, tuple[object, float]], now: float) -> TP | None:
+        return next((tp for tp, (_, begun) in since.items() if now - begun > self._patience), None)
 
     def _stuck(self) -> str | None:
         consumer = self._app.consumer
@@ -97,3 +116,13 @@ class Watchdog:
         if any(consumer.lag(tp) for tp in assigned if not consumer._is_changelog_tp(tp)):
             return "records are waiting and none is acknowledged"
         return None
+
+
+def _since(
+    seen: dict[TP, object], before: dict[TP, tuple[object, float]], now: float
+) -> dict[TP, tuple[object, float]]:
+    """What is seen now, each with when it began to be as it is."""
+    return {
+        tp: known if (known := before.get(tp)) is not None and known[0] == state else (state, now)
+        for tp, state in seen.items()
+    }

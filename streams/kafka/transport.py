@@ -11,6 +11,8 @@ Differences from the stock consumer, each with its reason:
 - the offset to commit is the greatest acknowledged one + 1: batches of a partition are acknowledged in order;
 - a wait with every partition under back-pressure ends when one drains, not after a second;
 - what was fetched and cannot be delivered is fetched again: the position goes back, also where nothing is committed;
+- nothing is delivered between the seek that ends a recovery and the resumption of the flow, which empties all queues,
+  nor between an assignment and its recovery, also where nothing was assigned before;
 - records come as `Record`, a batch made at once, not as `ConsumerRecord` (`streams.kafka.fetched`);
 - the fetcher's long poll is shorter, so that a partition that resumes is not late.
 """
@@ -154,6 +156,10 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
         """Whether a partition is not to be fetched, because too much of it is under way."""
         return tp in self._buffered_partitions
 
+    def under_way(self, tp: TP) -> int | None:
+        """The last offset that was delivered of a partition while any of it is not acknowledged; else None."""
+        return self._delivered.get(tp) if self._in_flight[tp] else None
+
     def lag(self, tp: TP) -> int:
         """Records of the partition that are not committed, as far as the last fetch knows; 0 when not known."""
         highwater, committed = self.highwater(tp), self._committed_offset[tp]
@@ -246,8 +252,21 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
         self._forget_in_flight()
         await super().on_partitions_revoked(revoked)
 
+    async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
+        """Nothing is delivered until the recovery has read what belongs to it.
+
+        Faust halts the flow where partitions are revoked; whoever had none would get records before it pauses them.
+        """
+        self.stop_flow()
+        await super().on_partitions_assigned(assigned, generation_id)
+
     async def perform_seek(self) -> None:
-        """Back to the committed offsets; what is in flight will be read again."""
+        """Back to the committed offsets; what is in flight will be read again.
+
+        Nothing is delivered from then on until Faust resumes the flow, which it does next: it empties the queues of all
+        agents with that, and what had come into them since the seek would never be read again.
+        """
+        self.stop_flow()
         for tp in list(self._acked):
             self._acked[tp].clear()
             self._acked_index[tp].clear()

@@ -21,11 +21,13 @@ from aiokafka.errors import KafkaError, KafkaTimeoutError, LeaderNotAvailableErr
 from aiokafka.structs import ConsumerRecord
 from faust.app.base import App
 from faust.stores.base import Store
+from faust.tables import recovery
 from faust.tables.recovery import Recovery
 from faust.transport import consumer as faust_consumer
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from mode import Service
+from mode.utils.queues import FlowControlEvent
 
 from sinks.clickhouse.pseudonyms import CLEAR
 from streams.app import build_app, build_knowledge, faust_app
@@ -80,6 +82,7 @@ def test_installed_is_the_pinned_version(name: str, pinned: str) -> None:
         (Consumer, driver.Consumer, "_drain_messages"),
         (Consumer, driver.Consumer, "_new_consumer_thread"),
         (Consumer, driver.Consumer, "_new_offset"),
+        (Consumer, driver.Consumer, "on_partitions_assigned"),
         (Consumer, driver.Consumer, "on_partitions_revoked"),
         (Consumer, driver.Consumer, "perform_seek"),
         (_ConsumerThread, driver.AIOKafkaConsumerThread, "_create_worker_consumer"),
@@ -334,11 +337,21 @@ def test_recovery_finishes_by_purging_seeking_and_only_then_ending_the_rebalance
     order = [
         "table.on_recovery_completed",
         "consumer.perform_seek()",
+        "flow_control.resume()",
         "consumer.resume_flow()",
         "on_rebalance_end()",
     ]
     places = [source.index(step) for step in order]
     assert places == sorted(places)
+
+
+def test_whoever_seeks_resumes_the_flow_next() -> None:
+    """Our `perform_seek` stops it, since resuming empties the queues of all agents."""
+    source = inspect.getsource(Recovery._resume_streams)
+    assert source.index("consumer.perform_seek()") < source.index("consumer.resume_flow()")
+    assert "self.clear()" in inspect.getsource(FlowControlEvent.resume)
+    calls = sum(inspect.getsource(module).count(".perform_seek()") for module in (recovery, faust_consumer))
+    assert calls == 3, "two in the recovery, one in `getmany`, which is not used here"
 
 
 async def test_a_wait_that_times_out_stops_recovery_and_never_lets_it_go_on_half_done() -> None:

@@ -21,6 +21,7 @@ class Consumer:
         self.silent_for = 0.0
         self.fetches: dict[TP, int] = {}
         self.held_back: set[TP] = set()
+        self.delivered: dict[TP, int] = {}
 
     def assignment(self) -> set[TP]:
         return self.assigned
@@ -35,6 +36,9 @@ class Consumer:
 
     def is_held_back(self, tp: TP) -> bool:
         return tp in self.held_back
+
+    def under_way(self, tp: TP) -> int | None:
+        return self.delivered.get(tp)
 
     def _is_changelog_tp(self, tp: TP) -> bool:
         return bool(tp == CHANGELOG)
@@ -60,7 +64,10 @@ class Watched:
         persister: Any = self.persister
         self.identity_silent = 0.0
         patience, topics = timedelta(seconds=PATIENCE), [SOURCE.topic]
-        self.dog = Watchdog(app, persister, patience, lambda: self.identity_silent, topics)
+        self.busy: set[TP] = set()
+        self.dog = Watchdog(
+            app, persister, patience, lambda: self.identity_silent, lambda tp: tp not in self.busy, topics
+        )
 
     def after(self, seconds: float, acknowledged: int = 5) -> str | None:
         """The complaint at the end of so long a time, looking every five seconds."""
@@ -96,6 +103,36 @@ def test_a_partition_that_is_not_fetched_is_told_though_others_are(watched: Watc
     consumer.fetches[SOURCE] = 1
     told = [watched.dog.complaint(1_000.0 + 5 * tick, acknowledged=tick) for tick in range(14)]
     assert told == [*[None] * 13, "touchline.phone/0 is not fetched"]
+
+
+def looks(watched: Watched, begin: int, times: int) -> list[str | None]:
+    """What is said every five seconds while others are acknowledged."""
+    return [watched.dog.complaint(begin + 5.0 * tick, acknowledged=begin + tick) for tick in range(times)]
+
+
+def test_what_was_delivered_and_no_agent_has_is_told_though_others_get_on(watched: Watched) -> None:
+    consumer = watched.app.consumer
+    consumer.lags[SOURCE], consumer.delivered[SOURCE] = 78, 366
+    said = "what was delivered of touchline.phone/0 is with nobody"
+    assert looks(watched, 1_000, 14) == [*[None] * 13, said]
+
+
+@pytest.mark.parametrize(
+    "how", ["an agent has it", "more of it comes", "all is acknowledged", "another generation"]
+)
+def test_what_is_under_way_may_take_its_time(watched: Watched, how: str) -> None:
+    consumer = watched.app.consumer
+    consumer.lags[SOURCE], consumer.delivered[SOURCE] = 78, 366
+    assert looks(watched, 1_000, 13) == [None] * 13
+    if how == "an agent has it":
+        watched.busy.add(SOURCE)
+    elif how == "more of it comes":
+        consumer.delivered[SOURCE] = 400
+    elif how == "all is acknowledged":
+        consumer.delivered.clear()
+    else:
+        watched.app.consumer_generation_id += 1
+    assert looks(watched, 2_000, 13) == [None] * 13
 
 
 def test_a_partition_that_is_held_back_or_lags_need_not_be_fetched(watched: Watched) -> None:

@@ -11,7 +11,9 @@ from aiokafka import TopicPartition
 from aiokafka.consumer.fetcher import OffsetResetStrategy
 from aiokafka.consumer.subscription_state import Assignment
 from aiokafka.structs import ConsumerRecord
+from faust.tables.recovery import Recovery
 from faust.types import TP
+from mode.utils.queues import FlowControlQueue
 
 from streams.app import faust_app
 from streams.kafka import transport
@@ -205,6 +207,17 @@ class Thread:
         return self._ends
 
 
+async def test_what_is_under_way_is_known_until_it_is_acknowledged(desk: Desk) -> None:
+    consumer = desk.consumer
+    assert consumer.under_way(RAW) is None
+    await desk.deliver(0, 1)
+    await desk.deliver(2, 5)
+    consumer.release(RAW, 1)
+    assert consumer.under_way(RAW) == 5
+    consumer.release(RAW, 5)
+    assert consumer.under_way(RAW) is None
+
+
 async def test_an_end_counts_only_when_all_that_was_fetched_is_acknowledged(desk: Desk) -> None:
     consumer = desk.consumer
     consumer._thread = Thread({RAW: 123})
@@ -368,3 +381,87 @@ async def test_the_fetcher_never_sees_the_set_that_a_rebalance_empties(
     assert seen == [{RAW}]
     assert await positions.thread._fetch_records(consumer, set(), 0.1) == {}
     assert seen == [{RAW}], "an empty set asks for nothing"
+
+
+async def test_whoever_had_nothing_gets_nothing_of_an_assignment_before_its_recovery(desk: Desk) -> None:
+    """Its timelines are not read yet; nothing was revoked, so that Faust has not halted the flow."""
+    consumer = desk.consumer
+    log = Log(desk, committed=0, end=3)
+    consumer._set_active_tps(set())
+    draining = asyncio.create_task(consumer._drain_messages(SimpleNamespace(_stopped=asyncio.Event())))
+
+    async def told(_assigned: set[TP], _generation: int) -> None:
+        """What Faust does before it pauses the new partitions takes a while."""
+        consumer._drained.set()
+        for _ in range(50):
+            await asyncio.sleep(0)
+        consumer.pause_partitions([RAW])
+
+    consumer._on_partitions_assigned = told
+    await consumer.on_partitions_assigned({RAW, CHANGELOG}, 1)
+    draining.cancel()
+    await asyncio.gather(draining, return_exceptions=True)
+    assert log.read == []
+    assert desk.delivered == []
+
+
+class Log:
+    """A partition of a broker, and the consumer's thread that reads it: each answer takes a few turns of the loop."""
+
+    def __init__(self, desk: Desk, committed: int, end: int) -> None:
+        self.position = self._committed = committed
+        self._end = end
+        self.read: list[range] = []
+        desk.consumer._getmany = self.getmany
+        desk.consumer.seek_to_committed = self.seek_to_committed
+
+    async def getmany(self, active_partitions: set[TP], **_: float) -> dict[TopicPartition, Any]:
+        if RAW not in active_partitions or self.position == self._end:
+            await asyncio.sleep(0)
+            return {}
+        offsets = range(self.position, self._end)
+        self.position = self._end
+        self.read.append(offsets)
+        return {TopicPartition(*RAW): [record(offset) for offset in offsets]}
+
+    async def seek_to_committed(self) -> dict[TP, int]:
+        self.position = self._committed
+        for _ in range(10):
+            await asyncio.sleep(0)
+        return {RAW: self._committed}
+
+
+async def test_what_is_fetched_while_the_end_of_a_recovery_seeks_is_not_lost(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Faust clears the queues of all agents when it resumes the flow, right after it has sought back."""
+    app, consumer = desk.consumer.app, desk.consumer
+    queue: FlowControlQueue[Any] = FlowControlQueue(flow_control=app.flow_control, clear_on_resume=True)
+
+    async def callback(message: Any) -> None:
+        await app.flow_control.acquire()
+        queue.put_nowait([one.offset for one in message.value])
+
+    async def nothing() -> None:
+        """Stands for what needs a running app."""
+
+    consumer.callback = callback
+    log = Log(desk, committed=289, end=367)
+    monkeypatch.setattr(consumer, "assignment", lambda: {RAW, CHANGELOG})
+    monkeypatch.setattr(app, "_fetcher", SimpleNamespace(maybe_start=nothing), raising=False)
+    monkeypatch.setattr(app, "assignor", SimpleNamespace(assigned_standbys=set), raising=False)
+    monkeypatch.setattr(app, "on_rebalance_complete", SimpleNamespace(send=nothing))
+    app.flow_control.resume()
+    consumer.pause_partitions([RAW])
+    draining = asyncio.create_task(consumer._drain_messages(SimpleNamespace(_stopped=asyncio.Event())))
+    tables = SimpleNamespace(values=list, on_actives_ready=lambda: None, on_standbys_ready=lambda: None)
+    recovery = Recovery(app, tables)
+    monkeypatch.setattr(recovery, "_is_changelog_tp", lambda tp: tp == CHANGELOG)
+    await recovery.on_recovery_completed(1)
+    for _ in range(50):
+        await asyncio.sleep(0)
+    draining.cancel()
+    await asyncio.gather(draining, return_exceptions=True)
+    assert log.read, "nothing was fetched at all"
+    arrived = [queue.get_nowait() for _ in range(queue.qsize())]
+    assert arrived[-1:] == [list(range(289, 367))]

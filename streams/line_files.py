@@ -13,6 +13,11 @@ class Source(NamedTuple):
     file: BinaryIO
 
 
+def once(files: Iterable[str]) -> tuple[str, ...]:
+    """Each file once, in order: one that is given twice has each of its lines once."""
+    return tuple(dict.fromkeys(str(Path(file)) for file in files))
+
+
 def sources_named(paths: Sequence[Path]) -> list[str]:
     """What each file is called in the rows: its name; its path as given where two files share a name."""
     names = [path.name for path in paths]

@@ -15,7 +15,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import chain, islice
-from typing import Final, Protocol
+from typing import Protocol
 
 import msgspec
 
@@ -37,17 +37,14 @@ from streams.core.identification.told import Telling, newest_tellings
 from streams.core.policy import JourneyPolicy
 from streams.core.timeline import coordinates_of
 from streams.line_files import Source, digest
-from streams.standing import Key, Righted, Standing, Stood, righted
+from streams.precedence import Precedence
+from streams.standing import Righted, Standing, Stood, righted
 
 CHUNK = 5_000
 """Lines, or interactions of whole customers, that are written at once."""
 
 IN_FLIGHT = 2
 """Chunks that are being written while the next is computed."""
-
-_LINES: Final = 44
-"""Bits of a rank below the revision: for so many lines, and one to say that it stood."""
-_STANDING: Final = 1 << (_LINES - 1)
 
 
 class Writer(Protocol):
@@ -118,7 +115,7 @@ class Replay:
         self._told: list[Telling] = []
         self._index = IdentityIndex(identity)
         self._held: dict[tuple[Identifiers, tuple[str, ...]], list[bytes]] = defaultdict(list)
-        self._best: dict[Key, int] = {}
+        self._precedence = Precedence()
         self._policy = policy
         self._writer = writer
         self._version = version
@@ -127,7 +124,6 @@ class Replay:
         self._stood = Stood()
         self._detection = detection
         self._incarnation = 0
-        self._begins: dict[str, int] = {}
         self._kept: dict[bytes, list[bytes]] = {}
         self._everybody: Collection[Name] = ()
         self._customers: dict[bytes, list[bytes]] = defaultdict(list)
@@ -143,8 +139,8 @@ class Replay:
     ) -> ReplayReport:
         """Read everything, then evaluate every customer at `until` (None: the greatest `occurred_at` read).
 
-        `identity` are files of facts about who is whom. `on_bytes` is told how many bytes were read more,
-        `on_customers` how many customers of how many are done.
+        No two sources have one name. `identity` are files of facts about who is whom. `on_bytes` is told how many bytes
+        were read more, `on_customers` how many customers of how many are done.
         """
         self._incarnation = digest((*sources, *identity), self._policy.id_key)
         with ThreadPoolExecutor(1) as thread:
@@ -205,19 +201,12 @@ class Replay:
     def _take_in(self, standing: Standing) -> None:
         """Read what stands of whoever is named in the files, or holds an interaction that is told in them."""
         names = {name for identifiers, _ in self._held for name in names_of(identifiers)}
-        stood, best = self._stood, self._best
-        told = list(best)
+        stood, told = self._stood, self._precedence.told()
         stood.links = list(standing.links(names))
         names.update(name for link in stood.links for name in (link.a, link.b))
         names.update(standing.holders(told))
         for placed in chain(standing.nobodys(told), standing.interactions(names)):
-            one = placed.interaction
-            known = best.get(one.key)
-            # What was told before counts before an equal revision, unless a line is the very record that stands.
-            kept = known is None or (known >> _LINES <= one.revision and not self._is_of(one, known))
-            if kept:
-                best[one.key] = (one.revision << _LINES) + _STANDING
-            stood.note(placed, kept)
+            stood.note(placed, self._precedence.stand(placed.interaction))
 
     def _name_customers(self) -> None:
         """Know all links, then put everything that was read under its customer."""
@@ -258,7 +247,7 @@ class Replay:
         clock = self._clock if until is None else max(self._clock, until)
         lines = 0
         for source in sources:
-            self._begins.setdefault(source.name, lines)  # a file that is given twice has each record once
+            self._precedence.begin(source.name, lines)
             for number, line in enumerate(source.file):
                 size += len(line)
                 lines += 1
@@ -291,20 +280,7 @@ class Replay:
     def _hold(self, interaction: Interaction) -> None:
         identifiers = self._lessons.add(interaction)
         self._held[identifiers, interaction.unnormalised].append(encode_interaction(interaction))
-        rank, known = self._rank(interaction), self._best.get(interaction.key)
-        if known is None or rank > known:
-            self._best[interaction.key] = rank
-
-    def _rank(self, interaction: Interaction) -> int:
-        """Of several tellings of one interaction, whomever they name, that with the greatest rank counts: the highest
-        revision, of equal ones what stands, else the first line.
-        """
-        line = self._begins[interaction.topic] + interaction.offset
-        return (interaction.revision << _LINES) + _STANDING - 1 - line
-
-    def _is_of(self, interaction: Interaction, rank: int) -> bool:
-        """Whether an interaction that stands came from the line that has this rank."""
-        return interaction.topic in self._begins and self._rank(interaction) == rank
+        self._precedence.read(interaction)
 
     def _reading_batch(
         self, received: list[Coordinates], letters: list[DeadLetter], erased: Iterable[Coordinates] = ()
@@ -337,7 +313,7 @@ class Replay:
                 customers.append(customer)
             theirs = {one.key: one for one in map(decode_interaction, self._kept.pop(key, ()))}
             for one in map(decode_interaction, self._customers.pop(key)):
-                if self._best[one.key] == self._rank(one):
+                if self._precedence.counts(one):
                     theirs[one.key] = one
                 else:
                     superseded.append(coordinates_of(one))
@@ -350,10 +326,6 @@ class Replay:
                 chunk, customers, superseded = [], [], []
         on_customers(done, total)
         yield self._evaluated_batch(chunk, customers, superseded, now)
-
-    def _stands(self, interaction: Interaction) -> bool:
-        """Whether it was not told by the files, but stood and stays."""
-        return self._best[interaction.key] & _STANDING > 0
 
     def _evaluated_batch(
         self,
@@ -368,7 +340,7 @@ class Replay:
         placed: list[PlacedInteraction] = []
         moved: list[PlacedInteraction] = []
         for one in result.interactions:
-            if not self._stands(one.interaction):
+            if not self._precedence.stands(one.interaction):
                 placed.append(one)
             elif self._stood.has_moved(one):
                 moved.append(one)

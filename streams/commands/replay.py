@@ -16,7 +16,7 @@ from streams.commands.options import DURATION, INSTANT, print_json
 from streams.commands.servers import servers
 from streams.garbage import rare_collections
 from streams.identity_policy import identity_policy
-from streams.line_files import Source, sources_named
+from streams.line_files import Source, once, sources_named
 from streams.replay import (
     SHOWN_REJECTIONS,
     IsErased,
@@ -77,6 +77,7 @@ def replay(
         journeys = settings.journeys.model_copy(update={"gap": gap})
         settings = settings.model_copy(update={"journeys": journeys})
     started = time.monotonic()
+    files, facts = once(files), once(facts)
     with ExitStack() as stack:
         named = zip(_names((*files, *facts)), (*files, *facts), strict=True)
         sources = [Source(name, _open(stack, file)) for name, file in named]

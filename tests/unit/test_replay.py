@@ -17,7 +17,7 @@ from streams.core.batch import advance_batch
 from streams.core.detection.customer import Detection
 from streams.core.identity import customer_of
 from streams.core.policy import JourneyPolicy
-from streams.line_files import Source, digest, sources_named
+from streams.line_files import Source, digest, once, sources_named
 from streams.replay import (
     CHUNK,
     Replay,
@@ -219,16 +219,8 @@ def test_the_very_records_that_stand_count_as_stored_again() -> None:
         assert (report.stored, report.superseded) == (2 + len(more), 0)
 
 
-def test_a_file_that_is_given_twice_is_read_twice_and_stored_once() -> None:
-    rows = Rows()
-    replay = Replay(
-        Decoder("BG", 300_000_000, customer_of), JourneyPolicy(gap=7 * DAY), rows, version=1, clock=NOW
-    )
-    lines = b"\n".join([visit("a", 1), visit("b", 2), visit("b", 2)])
-    report = replay.run([Source("e.jsonl", io.BytesIO(lines)) for _ in range(2)], None)
-    assert (report.read, report.stored, report.journeys) == (6, 2, 1)
-    assert {where.offset for where in rows.all("superseded")} == {2}
-    assert [journey.interactions for journey in rows.journeys] == [2]
+def test_a_file_that_is_given_twice_is_read_once() -> None:
+    assert once(["e.jsonl", "-", "./e.jsonl", "old/e.jsonl", "-"]) == ("e.jsonl", "-", "old/e.jsonl")
 
 
 def test_an_interaction_that_becomes_anothers_leaves_no_journey_behind() -> None:

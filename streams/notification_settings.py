@@ -21,7 +21,7 @@ rest where the file itself is kept secret. Secrets are masked in `repr`.
 from datetime import timedelta
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, SecretStr, model_validator
+from pydantic import Field, SecretStr, model_validator
 
 from schemas.findings import Severity
 from schemas.vocabulary import Channel
@@ -29,16 +29,13 @@ from sinks.notifications.addresses import checked_url
 from sinks.notifications.pagerduty import EVENTS_URL
 from sinks.notifications.signature import secret_bytes
 from streams.durations import Duration
+from streams.section import Count, Section
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
 _Positive = Annotated[Duration, Field(gt=timedelta(0))]
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
-
-
-class RouteSettings(_Part):
+class RouteSettings(Section):
     """Where alerts go: every route that matches is followed. What is left out matches all."""
 
     to: Annotated[tuple[Name, ...], Field(min_length=1)]
@@ -49,7 +46,7 @@ class RouteSettings(_Part):
     channels: frozenset[Channel] = frozenset()
 
 
-class AppriseSettings(_Part):
+class AppriseSettings(Section):
     """One of the many services of Apprise; the secret is its URL (`slack://...`, `mailtos://...`)."""
 
     kind: Literal["apprise"]
@@ -58,7 +55,7 @@ class AppriseSettings(_Part):
     """Allow a service without encryption, other than on this machine."""
 
 
-class _HttpSettings(_Part):
+class _HttpSettings(Section):
     url: str
     plain: bool = False
     """Allow http:// to other machines: the network in between is trusted."""
@@ -98,14 +95,14 @@ DestinationSettings = Annotated[
 ]
 
 
-class AlertSettings(_Part):
+class AlertSettings(Section):
     """Who is told of findings, and what they are spared."""
 
     cool_down: Annotated[Duration, Field(ge=timedelta(0))] = Field(
         timedelta(days=1),
         description="Between two alerts of a rule about a customer, unless the rule says its own",
     )
-    flood_limit: PositiveInt = Field(
+    flood_limit: Count = Field(
         100,
         description="Alerts of one rule and severity to one destination in a window; the rest become a summary",
     )
@@ -133,7 +130,7 @@ class AlertSettings(_Part):
         return self
 
 
-class AlertSecrets(_Part):
+class AlertSecrets(Section):
     """Secrets of destinations by their names: `TOUCHLINE_ALERT_SECRETS__<NAME>`."""
 
     by_name: dict[Name, SecretStr] = Field(

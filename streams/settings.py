@@ -11,10 +11,7 @@ from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import (
-    BaseModel,
-    ConfigDict,
     Field,
-    PositiveInt,
     SecretStr,
     ValidationError,
     field_validator,
@@ -26,6 +23,7 @@ from schemas.topics import DEFAULT_PARTITIONS, DEFAULT_PREFIX
 from streams.addresses import broker_addresses
 from streams.durations import Duration
 from streams.notification_settings import AlertSecrets, AlertSettings
+from streams.section import Count, Number, Section, Whole
 from streams.word_lists import WordList
 
 PREFIX = "TOUCHLINE_"
@@ -37,12 +35,6 @@ NOT_SETTINGS = (CONFIG, PURE)
 
 class SettingsError(Exception):
     """A setting is wrong. The message names the variable (or the file and key) and says what is expected."""
-
-
-class Section(BaseModel):
-    """A frozen group of settings that refuses names it does not know."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 Positive = Annotated[Duration, Field(gt=timedelta(0))]
@@ -57,10 +49,10 @@ class KafkaSettings(Section):
     prefix: str = Field(
         DEFAULT_PREFIX, pattern=r"^[A-Za-z0-9._-]*$", description="What every topic's name begins with"
     )
-    partitions: PositiveInt = Field(
+    partitions: Count = Field(
         DEFAULT_PARTITIONS, le=1024, description="Partitions of every topic, fixed at the first migrate"
     )
-    replication: PositiveInt = Field(1, description="Replicas of every topic that migrate creates")
+    replication: Count = Field(1, description="Replicas of every topic that migrate creates")
     group: str = Field(
         "touchline", min_length=1, description="Consumer group (and Faust app id) of the workers"
     )
@@ -88,7 +80,7 @@ class ClickHouseSettings(Section):
     )
     user: str = Field("default", description="User, unless the URL names one")
     password: SecretStr = Field(SecretStr(""), description="Password of that user, also of the embedded one")
-    connections: PositiveInt = Field(
+    connections: Count = Field(
         2, description="Connections of one writer's pool; fewer make fewer and larger inserts"
     )
     timeout: Positive = Field(timedelta(seconds=30), description="Limit of one statement")
@@ -127,7 +119,7 @@ class JourneySettings(Section):
         timedelta(days=30),
         description="How far back a late interaction can still change what is known",
     )
-    max_interactions: PositiveInt = Field(
+    max_interactions: Count = Field(
         1_000, ge=10, description="Interactions that one timeline keeps; older ones are folded and counted"
     )
 
@@ -156,18 +148,18 @@ class IdentitySettings(Section):
         min_length=16,
         description="Secret key of those hashes, the same for all workers; unset: made once and kept in the home",
     )
-    customers_of_contract: PositiveInt = Field(3, description="CRM ids that one contract may have")
-    customers_of_loyalty: PositiveInt = Field(3, description="CRM ids that one loyalty card may have")
-    customers_of_phone: PositiveInt = Field(1, description="Customers that one telephone number may have")
-    customers_of_email: PositiveInt = Field(1, description="Customers that one address may have")
-    customers_of_device: PositiveInt = Field(1, description="Customers that one device may have")
-    companions_of_phone: PositiveInt = Field(
+    customers_of_contract: Count = Field(3, description="CRM ids that one contract may have")
+    customers_of_loyalty: Count = Field(3, description="CRM ids that one loyalty card may have")
+    customers_of_phone: Count = Field(1, description="Customers that one telephone number may have")
+    customers_of_email: Count = Field(1, description="Customers that one address may have")
+    customers_of_device: Count = Field(1, description="Customers that one device may have")
+    companions_of_phone: Count = Field(
         4,
         description="Numbers, or addresses, that are seen with one telephone number before it links no more",
     )
-    companions_of_email: PositiveInt = Field(4, description="The same for one address")
-    companions_of_device: PositiveInt = Field(4, description="The same for one device")
-    hub: PositiveInt = Field(
+    companions_of_email: Count = Field(4, description="The same for one address")
+    companions_of_device: Count = Field(4, description="The same for one device")
+    hub: Count = Field(
         1_000, description="Identifiers of any kind that one may be seen with before it links no more"
     )
     own_numbers: WordList = Field(
@@ -214,9 +206,9 @@ class RulesSettings(Section):
     half_life: Positive = Field(
         timedelta(days=14), description="After so long a finding weighs half in the light"
     )
-    yellow: float = Field(3.0, gt=0, description="Points from which the light is yellow")
-    red: float = Field(9.0, gt=0, description="Points from which the light is red")
-    hysteresis: float = Field(
+    yellow: Number = Field(3.0, gt=0, description="Points from which the light is yellow")
+    red: Number = Field(9.0, gt=0, description="Points from which the light is red")
+    hysteresis: Number = Field(
         0.25,
         ge=0,
         lt=1,
@@ -233,10 +225,10 @@ class RulesSettings(Section):
 class WorkerSettings(Section):
     """One worker process."""
 
-    processes: PositiveInt | None = Field(
+    processes: Count | None = Field(
         None, description="Worker processes of `up` and `demo`; default one a core, one on the mock broker"
     )
-    batch_records: PositiveInt = Field(5_000, description="Records of one poll at the most")
+    batch_records: Count = Field(5_000, description="Records of one poll at the most")
     session_timeout: Positive = Field(
         timedelta(seconds=6), description="A worker silent for so long loses its partitions to the others"
     )
@@ -248,16 +240,16 @@ class WorkerSettings(Section):
 class LocalSettings(Section):
     """The embedded servers of `up`; all of them listen on loopback only."""
 
-    kafka_port: int = Field(
+    kafka_port: Whole = Field(
         9092,
         ge=0,
         le=65535,
         description="Port of the embedded Kafka; 0 = any free one. The mock always chooses its own",
     )
-    clickhouse_port: int = Field(
+    clickhouse_port: Whole = Field(
         9000, ge=0, le=65535, description="Native port of the embedded ClickHouse; 0 = any free one"
     )
-    clickhouse_http_port: int = Field(
+    clickhouse_http_port: Whole = Field(
         8123,
         ge=0,
         le=65535,

@@ -87,6 +87,29 @@ def test_a_truth_value_is_no_duration(section: str, name: str, file: Path) -> No
 
 
 @pytest.mark.parametrize(
+    ("section", "name"),
+    [
+        ("kafka", "partitions"),
+        ("rules", "yellow"),
+        ("worker", "processes"),
+        ("local", "kafka_port"),
+        ("alerts", "flood_limit"),
+    ],
+)
+def test_a_truth_value_is_no_number(section: str, name: str, file: Path) -> None:
+    file.write_text(f"[{section}]\n{name} = true\n")
+    with pytest.raises(
+        SettingsError, match=rf"touchline\.toml: {section}\.{name}: .*a truth value is not a number"
+    ):
+        load_settings({}, file)
+
+
+def test_a_truth_value_is_one_where_it_belongs(file: Path) -> None:
+    file.write_text("[identity]\nclear_text = true\n")
+    assert load_settings({}, file).identity.clear_text
+
+
+@pytest.mark.parametrize(
     "name",
     ["TOUCHLINE_KAFKA__BOOTSTRP", "TOUCHLINE_KAFK__BOOTSTRAP", "TOUCHLINE_GAP", "TOUCHLINE_KAFKA__A__B"],
 )

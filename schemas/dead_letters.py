@@ -21,6 +21,11 @@ MESSAGE: Final = f"{PREFIX}exception.message"
 HEADERS: Final = (TOPIC, PARTITION, OFFSET, STAGE, CLASS_NAME, MESSAGE)
 """All header names, in the order in which they are written."""
 
+DECODED: Final = b"application/vnd.touchline.interaction+msgpack"
+"""Content type of a letter that was decoded before something was wrong with it: its value is the interaction. What was
+published stands at its coordinates.
+"""
+
 
 class NotADeadLetter(ValueError):
     """The record lacks a header of a dead letter, or it does not read; the message names the header."""

@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 
 from aiokafka.errors import KafkaError
 
+from schemas.dead_letters import DECODED
 from schemas.interaction import (
     Interaction,
     Micros,
@@ -251,7 +252,7 @@ def _dead_letter(interaction: Interaction, poison: Poison) -> DeadLetter:
         offset=where.offset,
         key=None,
         value=encode_interaction(interaction),
-        headers=(("content-type", b"application/vnd.touchline.interaction+msgpack"),),
+        headers=(("content-type", DECODED),),
         stage="process",
         error=type(poison.error).__name__,
         message=str(poison.error),

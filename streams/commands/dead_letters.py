@@ -102,10 +102,14 @@ def show(topic: str, partition: int, offset: int, raw: bool, as_json: bool) -> N
 def resend(chosen: Filter, everything: bool, dry_run: bool, as_json: bool) -> None:
     """Publish the original bytes, key and headers again, to the topic and partition they came from.
 
+    Letters of the stage `process` hold a decoded interaction; their original is read from its raw topic, as long as the
+    broker keeps it (a week).
+
     For use after the contract or the identification was put right. What still does not validate becomes a new
     dead letter; what was stored in the meantime counts as superseded: sending twice changes nothing.
     Letters of `touchline replay` came from files and are skipped: replay the file again.
     """
+    from streams.app import build_decoder
     from streams.commands.resending import resend_all
 
     if not chosen.narrows and not everything:
@@ -113,18 +117,28 @@ def resend(chosen: Filter, everything: bool, dry_run: bool, as_json: bool) -> No
     settings = load_settings()
     with servers(settings, kafka=not dry_run, clickhouse=True) as running:
         outcome = resend_all(
-            running.clickhouse, None if dry_run else running.bootstrap, settings.kafka.prefix, chosen
+            running.clickhouse,
+            None if dry_run else running.bootstrap,
+            settings.kafka.prefix,
+            chosen,
+            build_decoder(settings),
         )
     if as_json:
         print_json({**outcome._asdict(), "dry_run": dry_run})
     else:
         verb = "would be sent" if dry_run else "sent"
         click.echo(
-            f"{outcome.sent:,} {verb}, {outcome.skipped:,} skipped (no raw topic, or empty), {outcome.failed:,} failed"
+            f"{outcome.sent:,} {verb}, {outcome.skipped:,} skipped (no raw topic, or empty), "
+            f"{outcome.failed:,} failed, {outcome.gone:,} no longer on the broker"
         )
     if outcome.failed:
         raise CommandFailed(
             f"{outcome.failed:,} of {outcome.chosen:,} were not delivered", "run the same again: it is safe"
+        )
+    if outcome.gone:
+        raise CommandFailed(
+            f"of {outcome.gone:,} of {outcome.chosen:,} the broker keeps the original no more",
+            "publish or replay them from where they came from",
         )
 
 

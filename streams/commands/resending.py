@@ -6,7 +6,9 @@ from typing import Any, Final, NamedTuple
 from kafka import KafkaProducer
 from kafka.errors import KafkaError
 
+from schemas.codec import Decoder
 from schemas.topics import RAW
+from streams.commands.originals import Originals, holds_no_original
 from streams.commands.rejects import Filter, Reject, find_all
 from streams.kafka.admin import PROTOCOL, BrokerUnreachable
 
@@ -15,23 +17,29 @@ DELIVERY_SECONDS: Final = 30
 
 
 class Resent(NamedTuple):
-    """What became of the dead letters that were chosen: chosen = sent + skipped + failed."""
+    """What became of the dead letters that were chosen: chosen = sent + skipped + failed + gone."""
 
     chosen: int
     sent: int
     skipped: int
     failed: int
+    gone: int = 0
 
 
-def resend_all(target: Any, bootstrap: str | None, prefix: str, chosen: Filter) -> Resent:
+def resend_all(
+    target: Any, bootstrap: str | None, prefix: str, chosen: Filter, decoder: Decoder | None = None
+) -> Resent:
     """Publish what `chosen` names from ClickHouse to the raw topics; with `bootstrap` None only count.
 
     A letter goes to the partition it came from when that still exists, so that the order on it is kept. Skipped are
-    letters that did not come from a raw topic of this prefix, and those of neither key nor value.
+    letters that did not come from a raw topic of this prefix, and those of neither key nor value. One that holds an
+    interaction and not what was published is read from its raw topic again, which needs `decoder`; gone are those that
+    the broker keeps no more.
     """
     topics = {topic.full_name(prefix) for topic in RAW.values()}
-    total = sent = skipped = failed = 0
+    total = sent = skipped = failed = gone = 0
     producer = None if bootstrap is None else _producer(bootstrap)
+    originals: Originals | None = None
     waiting: deque[Any] = deque()
     try:
         for reject in find_all(target, chosen):
@@ -41,7 +49,16 @@ def resend_all(target: Any, bootstrap: str | None, prefix: str, chosen: Filter) 
             elif producer is None:
                 sent += 1
             else:
-                waiting.append(_send(producer, reject))
+                original: Reject | None = reject
+                if holds_no_original(reject):
+                    assert bootstrap is not None
+                    assert decoder is not None
+                    originals = originals or Originals(bootstrap, decoder)
+                    original = originals.of(reject)
+                if original is None:
+                    gone += 1
+                    continue
+                waiting.append(_send(producer, original))
                 if len(waiting) >= IN_FLIGHT:
                     delivered = _delivered(waiting.popleft())
                     sent, failed = sent + delivered, failed + (not delivered)
@@ -51,7 +68,9 @@ def resend_all(target: Any, bootstrap: str | None, prefix: str, chosen: Filter) 
     finally:
         if producer is not None:
             producer.close(timeout=DELIVERY_SECONDS)
-    return Resent(total, sent, skipped, failed)
+        if originals is not None:
+            originals.close()
+    return Resent(total, sent, skipped, failed, gone)
 
 
 def _empty(reject: Reject) -> bool:

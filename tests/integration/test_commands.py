@@ -7,14 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from kafka import KafkaConsumer, TopicPartition
+from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 
+from schemas.dead_letters import DECODED
+from schemas.interaction import Interaction, encode_interaction
 from sinks.clickhouse.client import connect
 from sinks.embedded.home import Home
 from sinks.embedded.kafka.java import find_java
 from sinks.embedded.kafka.maven import find_maven
 from sinks.embedded.supervisor import Supervisor
 from streams import cli
+from streams.app import build_decoder
 from streams.commands.checks_servers import check_servers
 from streams.commands.embedded import start_clickhouse, start_mock
 from streams.commands.migrate import bring_up_to_date, layout_of
@@ -22,6 +25,8 @@ from streams.commands.reconcile import read_balance
 from streams.commands.servers import Servers, clickhouse_target, http_target, servers
 from streams.kafka.admin import PROTOCOL, broker_admin, create_missing, survey
 from streams.settings import Settings, load_settings
+
+EXAMPLES = Path(__file__).parents[2] / "schemas" / "examples"
 
 
 class House:
@@ -250,7 +255,7 @@ def test_resend_publishes_the_original_record(
     house: House, capfdbinary: pytest.CaptureFixture[bytes]
 ) -> None:
     status, output, _ = house.run(capfdbinary, "dead-letters", "resend", "--all", "--dry-run", "--json")
-    expected = {"chosen": 3, "sent": 2, "skipped": 1, "failed": 0}
+    expected = {"chosen": 3, "sent": 2, "skipped": 1, "failed": 0, "gone": 0}
     assert (status, json.loads(output)) == (0, {**expected, "dry_run": True})
     status, output, _ = house.run(capfdbinary, "dead-letters", "resend", "--all", "--json")
     assert (status, json.loads(output)) == (0, {**expected, "dry_run": False})
@@ -276,6 +281,52 @@ def test_resend_publishes_the_original_record(
     )
     assert list(phone.headers) == [("h", b"\xff")]
     assert (visit.partition, visit.key, visit.value) == (0, None, b"[]")
+
+
+def test_resend_of_a_letter_without_its_original_reads_it_from_its_topic(
+    house: House, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    """What made the core raise was decoded before: its letter holds Touchline's own encoding."""
+    value = (EXAMPLES / "email/valid/only_what_is_mandatory.json").read_bytes()
+    headers = [("ce_unknown", b"1")]
+    producer = KafkaProducer(bootstrap_servers=house.settings.kafka.bootstrap, api_version=PROTOCOL)
+    for sent in (b"{}", value):
+        producer.send("touchline.email", sent, b"k", headers, partition=1).get(timeout=20)
+    producer.close()
+    interaction = build_decoder(house.settings).decode(
+        value, (), "touchline.email", 1, 1, None, 2_000_000_000_000_000
+    )
+    assert isinstance(interaction, Interaction)
+    letter = f"unhex('{encode_interaction(interaction).hex()}'), [('content-type', '{DECODED.decode()}')]"
+    assert house.settings.clickhouse.url is not None
+    client = connect(clickhouse_target(house.settings, house.settings.clickhouse.url))
+    client.execute(
+        "INSERT INTO dead_letters_raw (topic, partition, offset, incarnation, key, value, headers, stage, error, "
+        "message, occurred_at) VALUES "
+        + ", ".join(
+            f"('touchline.email', 1, {offset}, 1, NULL, {letter}, 'process', 'Poison', 'no', now64(6))"
+            for offset in (0, 1, 9)
+        )
+    )
+    client.disconnect()
+    status, output, said = house.run(
+        capfdbinary, "dead-letters", "resend", "--topic", "touchline.email", "--json"
+    )
+    counts = {"chosen": 3, "sent": 1, "skipped": 0, "failed": 0, "gone": 2}
+    assert (status, json.loads(output)) == (1, {**counts, "dry_run": False})
+    assert "of 2 of 3 the broker keeps the original no more" in said
+    consumer = KafkaConsumer(
+        bootstrap_servers=house.settings.kafka.bootstrap, auto_offset_reset="earliest", api_version=PROTOCOL
+    )
+    try:
+        where = TopicPartition("touchline.email", 1)
+        consumer.assign([where])
+        assert consumer.end_offsets([where]) == {where: 3}
+        consumer.seek(where, 2)
+        (again,) = consumer.poll(timeout_ms=20_000)[where]
+    finally:
+        consumer.close()
+    assert (again.key, again.value, list(again.headers)) == (b"k", value, headers)
 
 
 def test_reconcile_reads_the_ledger(house: House, capfdbinary: pytest.CaptureFixture[bytes]) -> None:

@@ -480,7 +480,7 @@ class TestHttp:
         server.client().execute("CREATE TABLE t (a UInt64) ENGINE = MergeTree ORDER BY a")
         query = urllib.parse.urlencode({"query": "INSERT INTO t FORMAT CSV"})
         with socket.create_connection(("127.0.0.1", server.http_port), timeout=10) as client:
-            client.sendall(f"POST /?{query} HTTP/1.1\r\nHost: x\r\n".encode() + rest)
+            client.sendall(f"POST /?{query} HTTP/1.1\r\nHost: localhost\r\n".encode() + rest)
             assert server.http("SELECT 1") == (200, "1\n")  # by now the first request has been begun
         status, complaint = server.stop()  # which waits for all requests
         assert status == 0

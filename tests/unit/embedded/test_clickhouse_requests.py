@@ -9,6 +9,7 @@ import pytest
 from sinks.embedded.clickhouse.credentials import Credentials
 from sinks.embedded.clickhouse.errors import ServerError, from_engine, http_status
 from sinks.embedded.clickhouse.requests import authenticate, read
+from sinks.embedded.clickhouse.visitors import admit_visitor
 
 ANN = Credentials("ann", "geheim:ж")
 
@@ -65,6 +66,38 @@ def test_anything_else_is_error_516_and_status_403(query: dict[str, str], header
         authenticate(query, headers, ANN)
     assert raised.value.code == 516
     assert http_status(raised.value.code) == 403
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"Host": "127.0.0.1:8123"},
+        {"Host": "localhost"},
+        {"Host": "[::1]:8123", "Origin": "http://[::1]:3000"},
+        {"Host": "LOCALHOST:8123", "Origin": "http://localhost:3000"},
+    ],
+)
+def test_without_a_password_programs_and_pages_of_this_machine_may_ask(headers: dict[str, str]) -> None:
+    admit_visitor(headers)
+
+
+@pytest.mark.parametrize(
+    ("headers", "named"),
+    [
+        ({"Host": "evil.example:8123"}, "Host 'evil.example:8123'"),
+        ({"Host": "127.0.0.1.evil.example"}, "Host"),
+        ({"Host": "127.0.0.1:8123", "Origin": "https://evil.example"}, "Origin 'https://evil.example'"),
+        ({"Host": "127.0.0.1:8123", "Origin": "null"}, "Origin"),
+        ({"Host": "127.0.0.1:8123", "Origin": "http://[broken"}, "Origin"),
+        ({"Host": "192.168.1.7:8123"}, "Host"),
+    ],
+)
+def test_without_a_password_nobody_else_may(headers: dict[str, str], named: str) -> None:
+    with pytest.raises(ServerError, match="TOUCHLINE_CLICKHOUSE__PASSWORD") as raised:
+        admit_visitor(headers)
+    assert named in str(raised.value.message)
+    assert raised.value.code == 516
 
 
 def test_the_password_is_not_in_the_repr() -> None:

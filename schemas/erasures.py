@@ -16,8 +16,6 @@ import msgspec
 
 from schemas.interaction import Micros
 
-HASH_BYTES: Final = 16
-
 NOT_YET: Final = -1
 """In place of `links_seen`: nobody is to say that it is done yet."""
 

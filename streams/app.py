@@ -1,6 +1,7 @@
 """All wiring, nothing at import time: `build_app(settings, ...)` gives the Faust app of one worker."""
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -56,6 +57,8 @@ from streams.kafka.transport import Transport
 from streams.rule_files import load_rules
 from streams.rule_sets import compile_record, rules_folder
 from streams.settings import Settings
+
+log = logging.getLogger(__name__)
 
 STOP_PATIENCE: Final = 5.0
 """Seconds that a worker which is told to stop waits for its batches: what is not done by then is read again."""
@@ -302,7 +305,7 @@ def build_app(
         "identify": Lanes(app, identify, max_records=size, at_once=len(OWED_KEYS)),
         "facts": Lanes(app, facts, max_records=size),
         "journeys": Lanes(app, journeys, max_records=size, at_once=len(OWED_KEYS)),
-        "notify": Lanes(app, notify, max_records=size),
+        "notify": Lanes(app, notify, max_records=size, at_once=len(OWED_KEYS)),
     }
     _agent(app, "identify", topic(*raw_topics), lanes["identify"])
     _agent(app, "facts", topic(identity_topic), lanes["facts"])
@@ -369,6 +372,7 @@ def _agent(app: faust.App, name: str, channel: faust.TopicT, lanes: Lanes) -> No
         except asyncio.CancelledError:
             raise
         except BaseException:
+            log.critical("unforeseen error in the agent %s", name, exc_info=True)
             end_process(EXIT_BUG)
 
     agent.__name__ = name

@@ -35,9 +35,10 @@ UNKNOWN_DATABASE = re.compile(r"Code: 81\. .*\bDatabase (?P<name>`[^`]+`|\S+) do
 def query(sql: str, output_format: str | None, write: bool) -> None:
     """Run one SQL statement; `-` reads it from standard input.
 
-    Tables without a database are looked up in the configured one. People read the views interactions,
-    journeys, journey_steps, dead_letters, ledger and reconciliation: docs/data-dictionary.md explains every
-    column.
+    Tables without a database are looked up in the configured one. People read the views interactions, journeys,
+    journey_steps, findings, findings_history, customers, lights, light_contributions, alerts, identity,
+    identity_history, renamed_customers, erasures, dead_letters, ledger and reconciliation: docs/data-dictionary.md
+    explains every column.
 
     \b
     touchline query "SELECT * FROM journeys ORDER BY started_at DESC LIMIT 5"

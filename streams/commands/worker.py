@@ -2,7 +2,7 @@
 
 import click
 
-from streams.commands.failures import CommandFailed, NotAsExpected
+from streams.commands.failures import CommandFailed
 from streams.commands.options import print_json
 from streams.commands.servers import locate
 from streams.settings import KafkaSettings, load_settings
@@ -27,6 +27,9 @@ def worker(ctx: click.Context) -> None:
     settings = load_settings()
     debug = ctx.meta.get("touchline.debug", False)
     logging.getLogger().setLevel(logging.DEBUG if debug else settings.log_level.upper())
+    for library in ("apprise", "requests", "urllib3"):
+        # However much is asked for: they log whole addresses, and those of destinations are secrets.
+        logging.getLogger(library).setLevel(logging.WARNING)
     found = locate(settings)
     if found.bootstrap is None or found.clickhouse is None:
         missing = "broker" if found.bootstrap is None else "ClickHouse"
@@ -39,8 +42,6 @@ def worker(ctx: click.Context) -> None:
         status = run_worker(settings, found.bootstrap, found.clickhouse, lambda: print_json({"ready": True}))
     except NotMigrated as error:
         raise CommandFailed(str(error), "run `touchline migrate` first") from error
-    if status == 1:
-        raise NotAsExpected
     ctx.exit(status)
 
 

@@ -1,5 +1,6 @@
 """The house keeps its own promises: README, compose file, image, settings document, import contracts."""
 
+import ast
 import re
 import subprocess
 import sys
@@ -326,3 +327,18 @@ def test_an_import_against_the_grain_breaks_the_contracts(tmp_path: Path) -> Non
         "The core is pure",
         "The core reads no clock, no environment, no randomness, and does not log or wait",
     } <= broken
+
+
+def test_the_core_imports_nothing_of_streams_but_itself() -> None:
+    """Import contracts name modules one by one; a new one beside them would be named by none."""
+    for file in (ROOT / "streams" / "core").rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                modules = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom):
+                modules = [f"{node.module}.{alias.name}" for alias in node.names]
+            else:
+                continue
+            ours = [name for name in modules if name.split(".")[0] == "streams"]
+            foreign = [name for name in ours if not name.startswith(("streams.core.", "streams.durations."))]
+            assert foreign == [], file

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 
@@ -80,6 +81,18 @@ def house(running: House, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Ho
         monkeypatch.setenv(name, value)
     monkeypatch.chdir(tmp_path)
     return running
+
+
+@pytest.mark.usefixtures("running")
+def test_the_embedded_servers_listen_on_loopback_only() -> None:
+    listening = [
+        connection.laddr
+        for process in psutil.Process().children(recursive=True)
+        for connection in process.net_connections(kind="inet")
+        if connection.status == psutil.CONN_LISTEN
+    ]
+    assert len(listening) >= 4, "ClickHouse twice, the mock broker, and its control"
+    assert {address.ip for address in listening} == {"127.0.0.1"}
 
 
 @pytest.mark.parametrize(

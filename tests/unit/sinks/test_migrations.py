@@ -1,10 +1,13 @@
 """Migration files: numbered without a gap, explained, and rendered for one server or a cluster from one source."""
 
 import re
+from pathlib import Path
 
 import pytest
 
 from sinks.clickhouse.migrate import Migration, available, render
+
+GOLDEN = Path(__file__).parents[2] / "golden" / "migrations.txt"
 
 
 def test_numbers_are_consecutive_and_every_file_says_why() -> None:
@@ -12,6 +15,12 @@ def test_numbers_are_consecutive_and_every_file_says_why() -> None:
     assert [m.number for m in migrations] == list(range(1, len(migrations) + 1))
     for migration in migrations:
         assert re.match(r"-- \w.{30,}\n", migration.template), migration.name
+
+
+def test_what_has_been_applied_anywhere_is_never_edited() -> None:
+    """Databases hold these checksums, and refuse an edited file. Put a new file's line at the end of the list."""
+    listed = [tuple(line.split()) for line in GOLDEN.read_text().splitlines()]
+    assert listed == [(migration.checksum, migration.name) for migration in available()]
 
 
 def test_the_checksum_does_not_depend_on_line_ends() -> None:

@@ -1,8 +1,10 @@
 """Where ClickHouse is."""
 
+from dataclasses import replace
+
 import pytest
 
-from sinks.clickhouse.client import ClickHouseTarget
+from sinks.clickhouse.client import ClickHouseTarget, connect
 
 
 def test_a_url_names_host_port_user_and_tls() -> None:
@@ -34,3 +36,11 @@ def test_anything_else_is_refused(url: str) -> None:
 )
 def test_loopback_is_recognised(host: str, here: bool) -> None:
     assert ClickHouseTarget(host).loopback is here
+
+
+def test_an_insert_is_stored_when_it_is_answered() -> None:
+    """New servers would answer as soon as rows wait in memory (docs/adr/0001)."""
+    for cluster in (None, "main"):
+        client = connect(replace(ClickHouseTarget.from_url("clickhouse://h"), cluster=cluster))
+        assert client.settings["async_insert"] == 0
+        assert client.settings.get("distributed_foreground_insert") == (None if cluster is None else 1)

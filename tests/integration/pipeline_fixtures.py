@@ -176,7 +176,7 @@ class Road:
         """
         assert self.ledger() == oracle.ledger
         assert self.balance().balanced
-        assert self._dead() == oracle.dead
+        assert self.dead_values() == oracle.dead
         found: list[Row] = []
         expected: list[Row] = []
 
@@ -189,7 +189,8 @@ class Road:
 
         wait_until(as_expected, seconds, lambda: sorted(set(expected) ^ set(found), key=repr)[:4])
 
-    def _dead(self) -> list[bytes]:
+    def dead_values(self) -> list[bytes]:
+        """The values of the dead letters in ClickHouse."""
         return sorted(bytes.fromhex(value) for (value,) in self.rows("SELECT hex(value) FROM dead_letters"))
 
     def records(self, name: str) -> list[ConsumerRecord]:

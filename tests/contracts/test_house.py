@@ -71,9 +71,9 @@ def test_ci_makes_everything_plain_and_then_compiled() -> None:
 
 
 def test_every_link_of_a_document_leads_somewhere() -> None:
-    for document in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md"):
-        for target in re.findall(r"\]\((?!https?:)([^)#]+)", read(document)):
-            assert (ROOT / target).exists(), f"{document} links to {target}"
+    for document in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]:
+        for target in re.findall(r"\]\((?!https?:)([^)#]+)", document.read_text(encoding="utf-8")):
+            assert (document.parent / target).exists(), f"{document} links to {target}"
 
 
 def test_every_path_in_the_table_of_where_to_add_things_exists() -> None:
@@ -189,7 +189,19 @@ def test_every_volume_is_named_and_declared(compose: dict[str, Any]) -> None:
         for service in compose["services"].values()
         for volume in service.get("volumes", ())
     }
-    assert used == set(compose["volumes"])
+    mounted = {source for source in used if source.startswith("./")}
+    assert used - mounted == set(compose["volumes"])
+    assert all((ROOT / source).exists() for source in mounted)
+
+
+def test_the_example_of_destinations_for_compose_is_valid(tmp_path: Path) -> None:
+    text = read("deploy/touchline.toml")
+    assert load_settings({}, ROOT / "deploy" / "touchline.toml").alerts.routes == ()
+    file = tmp_path / "touchline.toml"
+    file.write_text(text.partition("\n\n")[2].replace("# ", ""))
+    secret = "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="
+    settings = load_settings({"TOUCHLINE_ALERT_SECRETS__DUTY": secret}, file)
+    assert settings.alerts.routes[0].to == ("duty",)
 
 
 def test_the_broker_creates_no_topic_by_accident(compose: dict[str, Any]) -> None:

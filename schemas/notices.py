@@ -39,7 +39,7 @@ class Folded(NamedTuple):
     since: str
     until: str
     examples: tuple[str, ...]
-    """Customers of the first of them."""
+    """Customers of some of them."""
 
 
 class Notice(NamedTuple):
@@ -77,7 +77,7 @@ class Passing(NamedTuple):
 
 
 class Refused(NamedTuple):
-    """Never as it is: a wrong secret, address or payload. The reason says what a person can do."""
+    """Never as it is: something is wrong with the notice itself. The reason says what a person can do."""
 
     reason: str
 

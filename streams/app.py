@@ -152,6 +152,8 @@ def faust_app(settings: Settings, bootstrap: str, datadir: Path) -> faust.App:
         producer_max_request_size=MAX_RECORD_BYTES,
         consumer_max_fetch_size=4 * 2**20,
         consumer_auto_offset_reset="earliest",
+        # Whoever joins while a broker starts may see no topics, and be given no partitions until it looks again.
+        consumer_metadata_max_age_ms=10_000,
         broker_max_poll_records=settings.worker.batch_records,
         broker_max_poll_interval=86_400,
         broker_commit_interval=1.0,

@@ -1,6 +1,5 @@
 """The destinations and the policy of alerts, as the settings say."""
 
-from collections.abc import Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final, Union
 
@@ -12,6 +11,7 @@ from sinks.notifications.posting import Poster
 from sinks.notifications.webhook import Webhook
 from streams.core.alerting.policy import AlertPolicy, Route, Traits
 from streams.notification_settings import (
+    SECRET_VARIABLE,
     AlertmanagerSettings,
     AlertSecrets,
     AlertSettings,
@@ -19,8 +19,10 @@ from streams.notification_settings import (
     DestinationSettings,
     PagerDutySettings,
     WebhookSettings,
+    place_of_secret,
     secret_of,
 )
+from streams.settings import SettingsError
 
 if TYPE_CHECKING:
     from sinks.notifications.chat import Chat
@@ -48,18 +50,30 @@ def alert_policy(settings: AlertSettings, partitions: int) -> AlertPolicy:
 def build_destinations(
     settings: AlertSettings, secrets: AlertSecrets, poster: Poster
 ) -> dict[str, AnyDestination]:
-    """The destinations by name; raise ValueError that names the setting that is wrong. Nothing connects yet.
+    """The destinations by name; raise `SettingsError` that names every setting that is wrong. Nothing connects yet.
 
     The poster is shared: who made it closes it, after the destinations.
     """
-    unknown = secrets.by_name.keys() - settings.destinations.keys()
-    if unknown:
-        name = min(unknown)
-        raise ValueError(f"TOUCHLINE_ALERT_SECRETS__{name.upper()}: there is no destination {name!r}")
-    return {
-        name: _destination(name, item, secret_of(name, item, secrets), settings, poster)
-        for name, item in settings.destinations.items()
-    }
+    problems = [
+        f"{SECRET_VARIABLE}{name.upper()}: there is no destination {name!r}"
+        for name in sorted(secrets.by_name.keys() - settings.destinations.keys())
+    ]
+    found: dict[str, AnyDestination] = {}
+    for name, item in settings.destinations.items():
+        try:
+            found[name] = _destination(name, item, secret_of(name, item, secrets), settings, poster)
+        except AddressRefused as error:  # the address is the secret itself, with Apprise
+            problems.append(f"{place_of_secret(name, item, secrets)}: {error}")
+        except ValueError as error:
+            problems.append(str(error))
+    if problems:
+        raise SettingsError("\n".join(problems))
+    return found
+
+
+def check_destinations(settings: AlertSettings, secrets: AlertSecrets) -> None:
+    """Raise `SettingsError` as `build_destinations` would: before anything is started that needs them."""
+    build_destinations(settings, secrets, Poster())
 
 
 def _destination(
@@ -67,8 +81,7 @@ def _destination(
 ) -> AnyDestination:
     match item:
         case AlertmanagerSettings():
-            headers: Mapping[str, str] = {"authorization": f"Bearer {secret}"} if secret else {}
-            return Alertmanager(name, poster, item.url, HOLD_REPEATS * _micros(item.repeat), headers)
+            return Alertmanager(name, poster, item.url, HOLD_REPEATS * _micros(item.repeat), secret)
         case PagerDutySettings():
             return PagerDuty(name, poster, secret or "", item.url.rstrip("/"))
         case WebhookSettings():
@@ -76,10 +89,7 @@ def _destination(
         case AppriseSettings():
             from sinks.notifications.chat import Chat  # Apprise takes long to import: only who needs it waits
 
-            try:
-                return Chat(name, secret or "", plain=item.plain, timeout=settings.timeout.total_seconds())
-            except AddressRefused as error:
-                raise ValueError(f"TOUCHLINE_ALERT_SECRETS__{name.upper()}: {error}") from None
+            return Chat(name, secret or "", plain=item.plain, timeout=settings.timeout.total_seconds())
 
 
 def _traits(item: DestinationSettings) -> Traits:

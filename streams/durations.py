@@ -20,7 +20,10 @@ def parse_duration(text: str) -> timedelta:
     """
     if _WHOLE.fullmatch(text):
         seconds = sum(float(number) * _UNITS[unit.lower()] for number, unit in _PART.findall(text))
-        return timedelta(seconds=seconds)
+        try:
+            return timedelta(seconds=seconds)
+        except OverflowError:
+            raise ValueError(f"{text!r} is longer than a duration can be (999,999,999 days)") from None
     try:
         return timedelta(seconds=float(text))
     except (ValueError, OverflowError):

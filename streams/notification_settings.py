@@ -15,19 +15,22 @@
     url = "https://alertmanager.example.com"
 
 A destination's secret stands in the environment, `TOUCHLINE_ALERT_SECRETS__DUTY=slack://...`, or as `secret` beside the
-rest where the file itself is kept secret. Secrets are masked in `repr`.
+rest where the file itself is kept secret. Secrets are masked in `repr`. They are looked at when destinations are made
+(`secret_of`), not when settings are read: commands that tell nobody need none.
 """
 
+import re
 from datetime import timedelta
-from typing import Annotated, Literal, Self
+from typing import Annotated, Final, Literal, Self
+from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
 
 from schemas.findings import Severity
 from schemas.vocabulary import Channel
 from sinks.notifications.addresses import checked_url
 from sinks.notifications.pagerduty import EVENTS_URL
-from sinks.notifications.signature import secret_bytes
+from sinks.notifications.signature import SECRET_FORM, secret_bytes
 from streams.durations import Duration
 from streams.section import Count, Section
 
@@ -56,14 +59,14 @@ class AppriseSettings(Section):
 
 
 class _HttpSettings(Section):
-    url: str
     plain: bool = False
-    """Allow http:// to other machines: the network in between is trusted."""
+    """Allow http:// to other machines: the network in between is trusted. Stands before the URL, which it judges."""
+    url: str
 
-    @model_validator(mode="after")
-    def _url_may_be_used(self) -> Self:
-        checked_url(self.url, plain=self.plain)
-        return self
+    @field_validator("url")
+    @classmethod
+    def _url_may_be_used(cls, value: str, info: ValidationInfo) -> str:
+        return checked_url(value, plain=info.data.get("plain", True))
 
 
 class AlertmanagerSettings(_HttpSettings):
@@ -146,18 +149,66 @@ class AlertSecrets(Section):
 
 
 def secret_of(name: str, settings: DestinationSettings, secrets: AlertSecrets) -> str | None:
-    """The secret of a destination: the environment's wins. Raises ValueError that names the variable when it is needed
-    and missing, or not of its form.
+    """The secret of a destination, None where it needs none; the environment's wins.
+
+    Raises ValueError that names the variable, or the key of the file, when it is missing, empty or not of its form; it
+    never shows the secret.
     """
-    found = secrets.by_name.get(name, settings.secret)
-    variable = f"TOUCHLINE_ALERT_SECRETS__{name.upper()}"
-    text = None if found is None else found.get_secret_value().strip()
-    if not text and not isinstance(settings, AlertmanagerSettings):
-        raise ValueError(f"{variable}: destination {name!r} ({settings.kind}) needs a secret")
-    if text and isinstance(settings, WebhookSettings):
-        for part in text.split():
-            try:
-                secret_bytes(part)
-            except ValueError as error:
-                raise ValueError(f"{variable}: {error}") from None
-    return text or None
+    found, where = secrets.by_name.get(name, settings.secret), place_of_secret(name, settings, secrets)
+    if found is None:
+        if isinstance(settings, AlertmanagerSettings):
+            return None
+        raise ValueError(
+            f"{where}: destination {name!r} ({settings.kind}) needs a secret: {_FORMS[settings.kind]}"
+        )
+    text = found.get_secret_value().strip()
+    if not _is_of_its_form(text, settings):
+        said = "is empty" if not text else "is not of its form"
+        raise ValueError(
+            f"{where}: the secret of destination {name!r} ({settings.kind}) {said}: "
+            f"expected {_FORMS[settings.kind]}"
+        )
+    return text
+
+
+def place_of_secret(name: str, settings: DestinationSettings, secrets: AlertSecrets) -> str:
+    """Where the secret stands, or should: the variable, or the key of the file where only that has one."""
+    if settings.secret is not None and name not in secrets.by_name:
+        return f"alerts.destinations.{name}.secret"
+    return f"{SECRET_VARIABLE}{name.upper()}"
+
+
+SECRET_VARIABLE: Final = "TOUCHLINE_ALERT_SECRETS__"
+
+_FORMS: Final = {
+    "apprise": "a URL of Apprise (SERVICE://...), without line breaks",
+    "alertmanager": "a bearer token: letters, digits and signs of ASCII, no blanks; unset for none",
+    "pagerduty": "an integration (routing) key: 32 letters and digits",
+    "webhook": f"{SECRET_FORM}, two divided by a blank while it is being changed",
+}
+_VISIBLE: Final = re.compile(r"[!-~]+")
+_ROUTING_KEY: Final = re.compile(r"[A-Za-z0-9]{32}")
+
+
+def _is_of_its_form(text: str, settings: DestinationSettings) -> bool:
+    if not text.isprintable():  # line breaks and control characters are not
+        return False
+    match settings:
+        case AppriseSettings():
+            return bool(text)
+        case AlertmanagerSettings():
+            return _VISIBLE.fullmatch(text) is not None
+        case PagerDutySettings():
+            # What only looks like PagerDuty, at a URL of its own, may have keys of its own.
+            theirs = (urlsplit(settings.url).hostname or "").endswith(".pagerduty.com")
+            return (_ROUTING_KEY if theirs else _VISIBLE).fullmatch(text) is not None
+        case WebhookSettings():
+            return bool(text) and all(map(_signs, text.split()))
+
+
+def _signs(secret: str) -> bool:
+    try:
+        secret_bytes(secret)
+    except ValueError:
+        return False
+    return True

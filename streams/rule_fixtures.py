@@ -97,8 +97,9 @@ def _played(rule: str, rules: RuleSet, story: Mapping[str, Any], name: str) -> s
         line = sorted(held.values(), key=lambda one: one.position)
         now = instant(step["now"]) if "now" in step else line[-1].occurred_at
         detected = detect("crm:ann", line, now, rules)
-        known, changes, _ = transition(known, detected, arrivals, now, rules)
-        withdrawn = [change for change in changes if change.kind == "withdrawn"]
+        after = transition(known, detected, arrivals, now, rules)
+        known = after.known
+        withdrawn = [change for change in after.changes if change.kind == "withdrawn"]
         stands: list[tuple[Finding, FindingChange | None]]
         stands = [(one, None) for one in known if one.rule == rule]
         stands += [(change.finding, change) for change in withdrawn if change.finding.rule == rule]

@@ -124,7 +124,9 @@ def differences(
             for one in news
             if (before := stood.places.get(one.key)) is not None and before.customer == customer
         ]
-        found[customer] = Difference(news, replaced, stood.removed(customer, {one.key for one in held}))
+        removed = stood.removed(customer, {one.key for one in held})
+        as_it_stood = [one for one in held if not stood.is_news(one)]
+        found[customer] = Difference(news, replaced, removed, as_it_stood)
     return found
 
 
@@ -165,7 +167,7 @@ def righted(
         told = [one for one in standing.findings(customers) if is_theirs(one.finding.customer)]
         news = differences(stood, customers, interactions)
         by_id = {one.finding.finding_id: one for one in told}
-        changes = continued(changes, by_id, news, now, detection.rules)
+        changes = continued(changes, by_id, news, now, detection.rules, detection.id_key)
     lit = {light.customer for light in result.lights}
     out = [
         Light(name, now, 0, "green", (), ())

@@ -13,6 +13,7 @@ from typing import Final
 
 import faust
 import uvloop
+from aiokafka.errors import KafkaError
 
 from schemas.records import SinkBatch
 from sinks.clickhouse.client import ClickHouseTarget, connect
@@ -165,8 +166,10 @@ async def _until_stopped(
     status = 0
     if running.done():
         error = None if running.cancelled() else running.exception()
-        log.critical("the worker crashed", exc_info=error or app.crash_reason)
-        status = EXIT_BUG
+        reason = error or app.crash_reason
+        log.critical("the worker crashed", exc_info=reason)
+        # A broker that is away passes; anything else is ours.
+        status = EXIT_STUCK if isinstance(reason, KafkaError) and reason.retriable else EXIT_BUG
     last_resort.arm(status or EXIT_STUCK)
     stopping.cancel()
     with deaths_of_threads() as died:

@@ -90,6 +90,7 @@ class Child:
         self._death_signal = death_signal
         self._process: subprocess.Popen[bytes] | None = None
         self._log_begin = 0
+        self._told_to_end = False
 
     @property
     def pid(self) -> int:
@@ -132,10 +133,15 @@ class Child:
         with self.log_file.open("ab") as log:
             self._log_begin = log.tell()
             self._process = _spawn(lambda: self._popen(log))
+            self._told_to_end = False
 
     def terminate(self) -> None:
-        """Ask the child to end (SIGTERM) and return at once; `stop` does the waiting."""
-        if self._process is not None:
+        """Ask the child to end (SIGTERM) and return at once; `stop` does the waiting.
+
+        It is told once, however often it is asked: a second signal may find nothing any more that catches it.
+        """
+        if self._process is not None and not self._told_to_end:
+            self._told_to_end = True
             self._process.terminate()
 
     def stop(self) -> int | None:
@@ -145,7 +151,7 @@ class Child:
         """
         if self._process is None:
             return None
-        self._process.terminate()
+        self.terminate()
         try:
             self._process.wait(self._stop_timeout)
         except subprocess.TimeoutExpired:

@@ -2,7 +2,7 @@
 
 import ipaddress
 from typing import Final
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 _LOCAL_NAMES: Final = frozenset({"localhost", "localhost.localdomain", "ip6-localhost"})
 
@@ -27,11 +27,18 @@ def checked_url(url: str, *, plain: bool = False) -> str:
     Over `http` only to this machine, or where `plain` says that the network in between is trusted. A user or password
     in the URL is refused: it would stand in logs.
     """
-    parts = urlsplit(url)
+    if any(sign.isspace() or not sign.isprintable() for sign in url):
+        raise AddressRefused("a URL has no blanks, line breaks or control characters: write %20 for a blank")
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # its message may show what stands in the URL
+        raise AddressRefused("expected https://HOST[:PORT][/PATH]") from None
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise AddressRefused("expected https://HOST[:PORT][/PATH]")
     if parts.username is not None or parts.password is not None:
         raise AddressRefused("put no user or password into the URL")
+    if not _port_is_one(parts):
+        raise AddressRefused("a port is a number from 1 to 65535")
     if parts.fragment:
         raise AddressRefused("a fragment (#...) means nothing to a server: leave it out")
     if parts.scheme == "http" and not plain and not is_loopback(parts.hostname):
@@ -40,3 +47,10 @@ def checked_url(url: str, *, plain: bool = False) -> str:
             "write https://, or allow it with plain = true"
         )
     return url
+
+
+def _port_is_one(parts: SplitResult) -> bool:
+    try:
+        return parts.port != 0
+    except ValueError:
+        return False

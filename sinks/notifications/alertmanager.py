@@ -6,7 +6,6 @@ the agent tells what stands again and again (`repeated`), each time with an `end
 The customer stands in the annotations, not in the labels: those are grouped by, and end up in metrics.
 """
 
-from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
@@ -16,22 +15,25 @@ from schemas.interaction import SECOND, Micros
 from schemas.notices import CLOSING, Notice, Outcome
 from schemas.timestamps import format_timestamp
 from sinks.notifications.posting import Poster
-from sinks.notifications.wording import body, title
+from sinks.notifications.quoting import Secrets
+from sinks.notifications.wording import body, evidence, title, way_on
 
 _encode: Final = msgspec.json.Encoder().encode
 
 
 class Alertmanager:
-    """One Alertmanager. `hold` is how long, in microseconds, an alert stands there without being told again."""
+    """One Alertmanager. `hold` is how long, in microseconds, an alert stands there without being told again.
 
-    def __init__(
-        self, name: str, poster: Poster, url: str, hold: Micros, headers: Mapping[str, str] | None = None
-    ) -> None:
+    `token` is a bearer token, if it wants one.
+    """
+
+    def __init__(self, name: str, poster: Poster, url: str, hold: Micros, token: str | None = None) -> None:
         self.name = name
         self._poster = poster
         self._url = f"{url.rstrip('/')}/api/v2/alerts"
         self._hold = hold
-        self._headers = dict(headers or {})
+        self._headers = {"authorization": f"Bearer {token}"} if token else {}
+        self._secrets = Secrets(token or "")
 
     def __repr__(self) -> str:
         return f"Alertmanager({self.name!r})"
@@ -39,7 +41,7 @@ class Alertmanager:
     async def send(self, notice: Notice, now: Micros) -> Outcome:
         """Say it; saying it again changes nothing there."""
         payload = _encode(alerts(notice, now, self._hold))
-        return await self._poster.post(self._url, payload, self._headers, now / SECOND)
+        return await self._poster.post(self._url, payload, self._headers, now / SECOND, self._secrets)
 
     async def close(self) -> None:
         """Nothing of its own to close."""
@@ -64,14 +66,17 @@ def _alert(notice: Notice, severity: Severity, ends_at: Micros) -> dict[str, Any
     }
     if alert.channel is not None:
         labels["channel"] = alert.channel
+    annotations = {
+        "summary": title(notice),
+        "description": body(notice),
+        "customer": alert.customer,
+        "action": alert.action,
+        "evidence": evidence(alert),
+        "show": way_on(notice),
+    }
     return {
         "labels": labels,
-        "annotations": {
-            "summary": title(notice),
-            "description": body(notice),
-            "customer": alert.customer,
-            "action": alert.action,
-        },
+        "annotations": {name: text for name, text in annotations.items() if text},
         "startsAt": alert.raised_at,
         "endsAt": format_timestamp(ends_at),
     }

@@ -1,11 +1,14 @@
 """The many destinations that Apprise knows: Slack, Teams, mail, SMS and a hundred more, by its URLs.
 
-Apprise says whether a service took a notice, and logs the rest: a status that it logs (`error=401`) tells never from
+Apprise says whether a service took a notice, and logs the rest: a status that it logs (`error=400`) tells never from
 not now; without one it may pass, and may have arrived. Messages have no keys there: a crash in the middle of an attempt
 can repeat one.
 """
 
+import logging
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
@@ -15,7 +18,8 @@ from schemas.interaction import Micros
 from schemas.notices import CLOSING, Delivered, Notice, Outcome, Passing
 from sinks.notifications.addresses import AddressRefused, is_loopback
 from sinks.notifications.posting import outcome_of
-from sinks.notifications.wording import body, shortened, title
+from sinks.notifications.quoting import Secrets
+from sinks.notifications.wording import body, title
 
 _STATUS: Final = re.compile(r"\berror=(\d{3})\b")
 _SECRET_PART: Final = re.compile(r"[^/?&=:@,]{6,}")
@@ -23,12 +27,18 @@ _SHOWN: Final = 300
 
 
 class Chat:
-    """One Apprise URL. Raises `AddressRefused` when Apprise does not know it or it would send unencrypted."""
+    """One Apprise URL.
+
+    Raises `AddressRefused`, without showing it, when Apprise does not know it, when its port is none, or when it would
+    send unencrypted.
+    """
 
     def __init__(self, name: str, url: str, *, plain: bool = False, timeout: float = 15.0) -> None:
         self.name = name
         self._timeout = timeout
-        self._secrets = _secrets_of(url)
+        if not url.isprintable():
+            raise AddressRefused("a URL has no line breaks or control characters")
+        self._secrets = Secrets(*_secrets_of(url))
         asset = apprise.AppriseAsset(
             app_id="Touchline",
             app_desc="Touchline",
@@ -36,9 +46,13 @@ class Chat:
             storage_mode="memory",
             http_redirects=False,
         )
-        service = apprise.Apprise.instantiate(url, asset=asset, suppress_exceptions=True)
+        with _apprise_silent():
+            service = apprise.Apprise.instantiate(url, asset=asset, suppress_exceptions=True)
         if service is None:
             raise AddressRefused("Apprise does not know this URL: check its form (SERVICE://...)")
+        port = getattr(service, "port", None)
+        if isinstance(port, int) and not 1 <= port <= 65_535:
+            raise AddressRefused("a port is a number from 1 to 65535")
         _refuse_unencrypted(service, plain)
         self._notify = apprise.Apprise(asset=asset)
         self._notify.add(service)
@@ -53,8 +67,9 @@ class Chat:
         )
         if result:
             return Delivered()
-        said = self._masked("; ".join(str(entry.message) for entry in result.logs()))
-        status = _STATUS.search(said)
+        logged = "; ".join(str(entry.message) for entry in result.logs())
+        said = self._secrets.quoted(logged, _SHOWN)
+        status = _STATUS.search(logged)
         if status is not None:
             outcome = outcome_of(int(status[1]), {}, said, 0.0)
             return outcome if not isinstance(outcome, Delivered) else Passing(said)
@@ -65,10 +80,17 @@ class Chat:
     async def close(self) -> None:
         """Nothing to close."""
 
-    def _masked(self, text: str) -> str:
-        for secret in self._secrets:
-            text = text.replace(secret, "***")
-        return shortened(" ".join(text.split()), _SHOWN)
+
+@contextmanager
+def _apprise_silent() -> Iterator[None]:
+    """What Apprise logs of a URL that it refuses shows parts of it, and says no more than we do."""
+    logger = logging.getLogger("apprise")
+    before = logger.level
+    logger.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
 
 
 def _notify_type(notice: Notice) -> apprise.NotifyType:
@@ -100,11 +122,19 @@ def _names(protocol: Any) -> tuple[str, ...]:
     return (protocol,) if isinstance(protocol, str) else tuple(protocol)
 
 
-def _secrets_of(url: str) -> list[str]:
-    """Whatever in a URL could be a secret: every longer part but the host, as written and decoded; longest first."""
-    parts = urlsplit(url)
+def _secrets_of(url: str) -> set[str]:
+    """Whatever in a URL could be a secret: a password, as it is also in the header of basic authentication, and every
+    longer part but the host of this machine.
+    """
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+    except ValueError:  # its message may show what stands in the URL
+        raise AddressRefused("this is no URL: check its form (SERVICE://...)") from None
     rest = f"{parts.username or ''}/{parts.password or ''}/{parts.path}/{parts.query}"
-    if not is_loopback(parts.hostname or ""):
+    if not is_loopback(host):
         rest += f"/{parts.netloc.rpartition('@')[2]}"
     found = set(_SECRET_PART.findall(rest))
-    return sorted(found | {unquote(item) for item in found}, key=len, reverse=True)
+    if parts.password:
+        found |= {parts.password, f"{unquote(parts.username or '')}:{unquote(parts.password)}"}
+    return found

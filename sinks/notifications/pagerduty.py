@@ -12,6 +12,7 @@ from schemas.findings import Severity
 from schemas.interaction import SECOND, Micros
 from schemas.notices import CLOSING, Notice, Outcome
 from sinks.notifications.posting import Poster
+from sinks.notifications.quoting import Secrets
 from sinks.notifications.wording import body, shortened, title
 
 EVENTS_URL: Final = "https://events.pagerduty.com"
@@ -34,6 +35,7 @@ class PagerDuty:
         self.name = name
         self._poster = poster
         self._routing_key = routing_key
+        self._secrets = Secrets(routing_key)
         self._url = f"{url}/v2/enqueue"
 
     def __repr__(self) -> str:
@@ -42,7 +44,7 @@ class PagerDuty:
     async def send(self, notice: Notice, now: Micros) -> Outcome:
         """Say it; PagerDuty knows repetitions by the key."""
         payload = _encode(event(notice, self._routing_key))
-        return await self._poster.post(self._url, payload, {}, now / SECOND)
+        return await self._poster.post(self._url, payload, {}, now / SECOND, self._secrets)
 
     async def close(self) -> None:
         """Nothing of its own to close."""

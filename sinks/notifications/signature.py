@@ -21,6 +21,7 @@ REPLAY_WINDOW: Final = 300
 SECRET_PREFIX: Final = "whsec_"
 MIN_SECRET_BYTES: Final = 24
 MAX_SECRET_BYTES: Final = 64
+SECRET_FORM: Final = f"{SECRET_PREFIX} and base64 of {MIN_SECRET_BYTES} to {MAX_SECRET_BYTES} random bytes"
 
 
 class SignatureRefused(ValueError):
@@ -34,9 +35,7 @@ def secret_bytes(secret: str) -> bytes:
     except (binascii.Error, ValueError):
         key = b""
     if not secret.startswith(SECRET_PREFIX) or not MIN_SECRET_BYTES <= len(key) <= MAX_SECRET_BYTES:
-        raise ValueError(
-            f"expected {SECRET_PREFIX} and base64 of {MIN_SECRET_BYTES} to {MAX_SECRET_BYTES} random bytes"
-        )
+        raise ValueError(f"expected {SECRET_FORM}")
     return key
 
 

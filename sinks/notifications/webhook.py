@@ -12,7 +12,8 @@ import msgspec
 from schemas.interaction import SECOND, Micros
 from schemas.notices import Notice, Outcome
 from sinks.notifications.posting import Poster
-from sinks.notifications.signature import secret_bytes, signed_headers
+from sinks.notifications.quoting import Secrets
+from sinks.notifications.signature import SECRET_PREFIX, secret_bytes, signed_headers
 
 _encode: Final = msgspec.json.Encoder().encode
 
@@ -27,6 +28,7 @@ class Webhook:
         self._poster = poster
         self._url = url
         self._keys = tuple(secret_bytes(secret) for secret in secrets)
+        self._secrets = Secrets(*secrets, *(secret.removeprefix(SECRET_PREFIX) for secret in secrets))
 
     def __repr__(self) -> str:
         return f"Webhook({self.name!r}, secrets=***)"
@@ -35,7 +37,7 @@ class Webhook:
         """Say it; a receiver knows repetitions by `webhook-id`."""
         payload = _encode(document(notice))
         headers = signed_headers(self._keys, notice.delivery, payload, now // SECOND)
-        return await self._poster.post(self._url, payload, headers, now / SECOND)
+        return await self._poster.post(self._url, payload, headers, now / SECOND, self._secrets)
 
     async def close(self) -> None:
         """Nothing of its own to close."""

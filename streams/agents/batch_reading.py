@@ -21,7 +21,8 @@ class Told(NamedTuple):
     interactions: list[Interaction]
     foreign: list[DeadLetter]
     clock: PartitionClock
-    rules: bytes | None
+    rules: list[bytes]
+    """Other rules, in the order in which they are to come into force."""
     links_seen: int
     """The most that any sender knew."""
     named_at: int
@@ -33,14 +34,16 @@ def told_by(records: Sequence[ConsumerRecord], partition: PartitionState) -> Tol
     """Read a batch. Interactions were named by what the control record before them says: whoever sends them puts one
     in front, and nobody else's come between.
     """
-    clock, rules = partition.clock, partition.rules
+    clock = partition.clock
+    rules: list[bytes] = []
     interactions: list[Interaction] = []
     foreign: list[DeadLetter] = []
     links_seen, position = 0, partition.named_at
     named_at = position
     for record in records:
         if record.key == RULES_KEY:
-            rules = record.value
+            if record.value is not None:
+                rules.append(record.value)
             continue
         try:
             if record.key != CONTROL_KEY:

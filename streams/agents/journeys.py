@@ -10,6 +10,7 @@ whom they belong (docs/adr/0004). Where a customer is forgotten, rows come befor
 """
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable, Sequence
 
@@ -41,6 +42,12 @@ from streams.core.policy import JourneyPolicy
 from streams.core.timeline import Identity, coordinates_of
 from streams.kafka.delivery import Item
 from streams.kafka.store import State
+from streams.rule_files import RuleProblem
+from streams.rule_sets import NO_RULES, told_version
+
+log = logging.getLogger(__name__)
+
+NONE_LEFT = "none are in force until a set is published that this version accepts"
 
 DUE_AT_ONCE = 5_000
 """Customers that one step evaluates because their time has come; the rest follow in the next step."""
@@ -78,7 +85,7 @@ class Journeys:
         told = told_by(batch.records, partition)
         if told.foreign:
             await self._effects.refuse(batch, told.foreign)
-        if told.rules is not None and told.rules != partition.rules:
+        if told.rules:
             await self._adopt(batch, partition, told.rules)
         await self._knowledge.wait_for(told.links_seen)
         now = told.clock.now or 0  # before every source has reported, nothing can be said to be over
@@ -97,19 +104,35 @@ class Journeys:
         partition.clock, partition.named_at = told.clock, told.named_at_end
         return asyncio.gather(*writing) if writing else None
 
-    async def _adopt(self, batch: Batch, partition: PartitionState, rules: bytes) -> None:
-        """Put other rules in force: stored first, so that the next owner evaluates by the same."""
-        self._detection(
-            rules
-        )  # a set that this worker cannot compile ends it here, before anything is stored
-        await self._effects.put(batch, partition, {RULES_KEY: rules})
-        partition.adopt(rules)
+    async def _adopt(self, batch: Batch, partition: PartitionState, sets: Sequence[bytes]) -> None:
+        """Put the last of several sets that this version accepts in force: stored first, so that the next owner
+        evaluates by the same. One that it refuses changes nothing, whoever reads it, and however often.
+        """
+        for rules in reversed(sets):
+            if rules == partition.rules:
+                return
+            if self._accepts(rules, batch, "those in force stay"):
+                await self._effects.put(batch, partition, {RULES_KEY: rules})
+                partition.adopt(rules)
+                return
+
+    def _accepts(self, rules: bytes, batch: Batch, otherwise: str) -> bool:
+        try:
+            self._detection(rules)
+        except RuleProblem as problem:
+            where = f"{batch.tp.topic}/{batch.tp.partition}"
+            log.error("rules %s refused on %s, %s: %s", told_version(rules), where, otherwise, problem)
+            return False
+        return True
 
     async def _partition(self, batch: Batch) -> PartitionState:
         number = batch.tp.partition
         state = self._states.get(number)
         if state is None or state.generation != batch.generation:
             state = await self._take_over(batch, number)
+            if state.rules is not None and not self._accepts(state.rules, batch, NONE_LEFT):
+                # They stay stored: should the version of Touchline that accepted them come back, it goes on with them.
+                state.rules = NO_RULES
             await self._effects.pay_debts(batch, state)
             self._states[number] = state
         return state
@@ -148,7 +171,10 @@ class Journeys:
                 rewrites.setdefault(routing_key(one), []).append(one.key)
         handover = Handover({}, rewrites, superseded)
         sweep = partition.erasing.notice()
-        return self._decide(partition, accepted, due, now, JUDGED_AT_ONCE, handover, forwards, sweep)
+        overtaken = [routing_key(one) for one in refused]
+        return self._decide(
+            partition, accepted, due, now, JUDGED_AT_ONCE, handover, forwards, overtaken, sweep
+        )
 
     def _sort(
         self, told: Told
@@ -194,18 +220,23 @@ class Journeys:
         portion: int,
         handover: Handover,
         forwards: list[Interaction],
+        overtaken: Sequence[bytes] = (),
         sweep: Sweep | None = None,
     ) -> Step | None:
-        """One step; None when there is nothing to do."""
+        """One step; None when there is nothing to do.
+
+        `forwards` are arrivals that are sent on. What the timelines under their keys, `overtaken`, hold of the same
+        interactions came before them: it is judged in this step, and goes before them.
+        """
         custody = partition.custody
         erased = frozenset(sweep.keys) if sweep is not None else frozenset()
         if custody.waiting or erased:
-            wanted = (*map(routing_key, arrivals), *due, *handover.rewrites)
+            wanted = (*map(routing_key, arrivals), *due, *handover.rewrites, *overtaken)
             verdicts = custody.judge(erased.union(custody.take(wanted, portion)))
             handover = Handover(
                 verdicts.departures, handover.rewrites, (*handover.superseded, *verdicts.superseded), erased
             )
-            forwards = [*forwards, *verdicts.forwards]
+            forwards = [*verdicts.forwards, *forwards]
         entries = partition.register.next()
         if not (arrivals or due or forwards or entries or handover.is_something or sweep):
             return None

@@ -24,7 +24,7 @@ from schemas.links import Name
 from schemas.records import IdentityChange, IdentityRow
 from schemas.topics import LINKS
 from streams.agents.known_links import KnownLinks
-from streams.agents.lanes import EXIT_BUG, FIRST_PAUSE, LONGEST_PAUSE, end_process
+from streams.agents.lanes import EXIT_BUG, FIRST_PAUSE, LONGEST_PAUSE, connection_lost, end_process
 from streams.core.identification.index import IdentityIndex
 from streams.core.identification.known_corrections import KnownCorrections
 from streams.core.identification.known_erasures import Forgotten, Hashes, KnownErasures
@@ -205,7 +205,9 @@ class Knowledge:
                 await self._open()
                 await self._load()
                 break
-            except (KafkaError, TimeoutError, OSError) as error:
+            except (KafkaError, TimeoutError, OSError, RuntimeError) as error:
+                if not _is_passing(error):
+                    raise
                 log.warning("the logs of identity cannot be read, next attempt in %.1f s: %r", pause, error)
                 await self._drop()
                 await asyncio.sleep(pause)
@@ -232,6 +234,10 @@ class Knowledge:
             ends = await asyncio.wait_for(self._ends(consumer), ANSWER_SECONDS)
         except TimeoutError:
             raise KafkaError("the ends of the logs of identity are not told") from None
+        except RuntimeError as error:
+            if not connection_lost(error):
+                raise
+            raise KafkaError("the connection to the logs of identity is lost") from error
         await self._until(self._as_ends(ends))
 
     async def wait_for(self, links_seen: int) -> None:
@@ -278,7 +284,9 @@ class Knowledge:
         if consumer is not None:
             try:
                 await asyncio.wait_for(consumer.stop(), ANSWER_SECONDS)
-            except (KafkaError, TimeoutError, OSError) as error:
+            except (KafkaError, TimeoutError, OSError, RuntimeError) as error:
+                if not _is_passing(error):
+                    raise
                 log.info("the reader of identity did not stop: %r", error)
             except asyncio.CancelledError as error:
                 # aiokafka's own, of a fetch from a broker that is gone; or ours?
@@ -335,14 +343,14 @@ class Knowledge:
                 await self._read_on()
             except asyncio.CancelledError:
                 raise
-            except (KafkaError, TimeoutError, OSError) as error:
+            except BaseException as error:
+                if not _is_passing(error):
+                    log.critical("unforeseen error in the logs of identity", exc_info=True)
+                    end_process(EXIT_BUG)
                 log.warning("the logs of identity are opened again in %.1f s: %r", pause, error)
                 await self._drop()
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, LONGEST_PAUSE)
-            except BaseException:
-                log.critical("unforeseen error in the logs of identity", exc_info=True)
-                end_process(EXIT_BUG)
 
     async def _read_on(self) -> None:
         """Read until something is wrong. aiokafka hides most of what is, so the ends are asked for as well."""
@@ -407,6 +415,11 @@ def _never_compacted(latest: Iterable[tuple[int, int]]) -> list[int]:
         offsets.append(offset)
     offsets.reverse()
     return offsets
+
+
+def _is_passing(error: BaseException) -> bool:
+    """Whether it is the broker that is away."""
+    return isinstance(error, (KafkaError, TimeoutError, OSError)) or connection_lost(error)
 
 
 def _note(known: KnownCorrections, record: Any) -> None:

@@ -34,6 +34,11 @@ PASSING: Final = (KafkaTimeoutError, KafkaUnavailableError)
 """Kafka errors that pass by themselves although the library does not call them retriable."""
 
 
+def connection_lost(error: BaseException) -> bool:
+    """Whether aiokafka has written to a connection that is closed already, which uvloop tells by a `RuntimeError`."""
+    return isinstance(error, RuntimeError) and "handler is closed" in str(error)
+
+
 class Fenced(Exception):
     """The partition is no longer ours, or a rebalance is under way: stop, write nothing more."""
 
@@ -232,8 +237,8 @@ def _unforeseen(tp: TP) -> NoReturn:
 async def insist(attempt: Callable[[], Awaitable[T]], batch: Batch, what: str) -> T:
     """Repeat the attempt until it succeeds, with capped backoff, while the partition is ours.
 
-    Only what may pass by itself is repeated: `Unavailable` and Kafka's retriable errors. Raises `Fenced` when the
-    partition is lost meanwhile; any other error is a bug and goes up.
+    Only what may pass by itself is repeated: `Unavailable`, Kafka's retriable errors, a lost connection. Raises
+    `Fenced` when the partition is lost meanwhile; any other error is a bug and goes up.
     """
     pause = FIRST_PAUSE
     while True:
@@ -244,6 +249,10 @@ async def insist(attempt: Callable[[], Awaitable[T]], batch: Batch, what: str) -
             reason = str(error)
         except KafkaError as error:
             if not (error.retriable or isinstance(error, PASSING)):
+                raise
+            reason = repr(error)
+        except RuntimeError as error:
+            if not connection_lost(error):
                 raise
             reason = repr(error)
         log.warning("%s unavailable, next attempt in %.1f s: %s", what, pause, reason)

@@ -1,12 +1,13 @@
 """notify: alerts and acknowledgements become notices, and each destination is told its own.
 
-For one batch of an alerts partition, in this order: decide on an overlay (pure, nothing mutated); rows in ClickHouse;
-books delivered to the changelog; only then the overlay becomes state and the batch is acknowledged. Telling comes
-after: what waits is part of the books, so a crash forgets none, and a destination that is down holds up no partition.
-What came of an attempt goes the same way, rows, changelog, state.
+For one batch of an alerts partition, in this order: decide on an overlay (pure, nothing mutated); books delivered to
+the changelog, in front of them the rows that are owed with them (`streams.agents.alert_books`), upon which the overlay
+becomes state; then, beside the next batches, rows in ClickHouse; only then the batch is acknowledged (docs/adr/0007).
+Telling waits for no row: what waits to be told is part of the books, so a crash forgets none, and a destination that is
+down holds up no partition. What came of an attempt goes the same way: changelog, state, rows.
 
-Behind the withdrawals of a customer who is forgotten stands that they are all: then the books go, once nothing waits in
-them, and last it is stored that the partition has forgotten.
+Behind the withdrawals of a customer who is forgotten stands that they are all: then all rows are written, the books go,
+once nothing waits in them, with what was owed before, and last it is stored that the partition has forgotten.
 """
 
 import asyncio
@@ -26,13 +27,13 @@ from schemas.erasures import FORGETTING_KEY, ErasureDone, Forgetting, decode_for
 from schemas.interaction import Micros
 from schemas.notices import Delivered, Notice, Outcome, Passing, Refused
 from schemas.records import DeadLetter, SinkBatch
-from streams.agents.agenda import Agenda
-from streams.agents.lanes import Batch, Fenced, Unavailable, insist
+from streams.agents.alert_books import LARGEST_DEBT, LATEST_KEY, PartitionBooks, encode_latest, encode_owed
+from streams.agents.lanes import EXIT_BUG, Batch, Fenced, Rest, Unavailable, end_process, insist
 from streams.agents.refusals import Refusals, dead_letter_of
 from streams.agents.summaries import Part, joined, of_one_incident
 from streams.agents.tellers import Place, Teller
 from streams.core.alerting.acknowledge import acknowledge
-from streams.core.alerting.book import Decided, decode_book, head_of
+from streams.core.alerting.book import Decided, decode_book, encode_book, head_of
 from streams.core.alerting.decide import decide
 from streams.core.alerting.flood import Gate
 from streams.core.alerting.forget import books_of, forget
@@ -63,6 +64,9 @@ PATIENCE: Final = 30.0
 
 CLOSING_PATIENCE: Final = 10.0
 """Seconds that destinations have to hear that the findings of a customer who is forgotten are withdrawn."""
+
+PAYING_PATIENCE: Final = 2.0
+"""Seconds that rows have to be written when a worker stops; what is owed then, the next owner writes."""
 
 
 class Erasures(Protocol):
@@ -102,23 +106,6 @@ Store = Callable[[SinkBatch, Batch], Awaitable[None]]
 """Writes rows, for as long as it takes; raises `Fenced` when the partition is lost meanwhile."""
 
 
-class PartitionBooks:
-    """One partition's live books in one generation of the group. `lock` is held by whoever changes them."""
-
-    def __init__(self, lease: Batch, books: State) -> None:
-        self.lease = lease
-        self.books = books
-        heads = [(key, head_of(value)) for key, value in books.items()]
-        self.agenda = Agenda((head.due, key) for key, head in heads if head.due is not None)
-        self.waiting = [key for key, head in heads if head.waiting]
-        self.lock = asyncio.Lock()
-
-    def is_of(self, lease: Batch) -> bool:
-        """Whether it belongs to the lease's generation."""
-        mine = self.lease
-        return (mine.generation, mine.rebalances) == (lease.generation, lease.rebalances)
-
-
 class Notify:
     """The handler of alert batches; `tick` is called every second or so, `close` at the end."""
 
@@ -140,6 +127,7 @@ class Notify:
         first_pause: float = 0.5,
         summary_patience: float = 2.0,
         closing_patience: float = CLOSING_PATIENCE,
+        paying_patience: float = PAYING_PATIENCE,
     ) -> None:
         self._app = app
         self._policy = policy
@@ -156,53 +144,70 @@ class Notify:
         self._summary_patience = summary_patience
         self._erasures = erasures
         self._closing_patience = closing_patience
+        self._paying_patience = paying_patience
         self._summaries: set[tuple[str, str]] = set()
         self._partitions: dict[int, PartitionBooks] = {}
         self._tellers: dict[str, Teller] = {}
+        self._paying: set[asyncio.Task[None]] = set()
 
-    async def __call__(self, batch: Batch) -> None:
-        """Handle one batch; raises `Fenced` when the partition is lost on the way."""
+    async def __call__(self, batch: Batch) -> Rest | None:
+        """Handle one batch; what is returned waits for its rows. Raises `Fenced` when the partition is lost."""
         alerts: list[ConsumerRecord] = []
         for record in batch.records:
             if record.key != FORGETTING_KEY:
                 alerts.append(record)
                 continue
-            await self._handle(batch, alerts)
+            await self._handle(batch, alerts)  # whose rows are written before anything is forgotten
             alerts = []
             await self._forget(batch, decode_forgetting(record.value))
-        await self._handle(batch, alerts)
+        rows = await self._handle(batch, alerts)
         batch.check()
+        return rows
 
-    async def _handle(self, batch: Batch, records: Sequence[ConsumerRecord]) -> None:
+    async def _handle(self, batch: Batch, records: Sequence[ConsumerRecord]) -> "asyncio.Task[None] | None":
         if not records:
-            return
+            return None
         partition = self._partition(batch)
-        async with partition.lock:
-            now = self._clock()
-            shelf = Shelf(partition.books.get)
-            rows, letters = self._take_in(records, shelf, now)
-            if letters:
-                await self._refusals.send(batch, letters)
-            await self._commit(partition, batch, shelf, rows)
+        while True:
+            await partition.debts.room()  # without the lock: what came of telling needs no debt of its own
+            async with partition.lock:
+                if not partition.debts.is_full:
+                    return await self._decide(partition, batch, records)
+
+    async def _decide(
+        self, partition: PartitionBooks, batch: Batch, records: Sequence[ConsumerRecord]
+    ) -> "asyncio.Task[None] | None":
+        shelf = Shelf(partition.stored.get)
+        rows, letters = self._take_in(records, shelf, self._clock())
+        if letters:
+            await self._refusals.send(batch, letters)
+        return await self._commit(partition, batch, shelf, rows)
 
     async def _forget(self, batch: Batch, forgetting: Forgetting) -> None:
         """Let go of the books of customers who are forgotten; or say that nothing is left of them here."""
         number = batch.tp.partition
+        partition = self._partition(batch)
         if forgetting.done:
+            async with partition.lock:
+                await self._pay_all(partition, batch, Shelf(partition.stored.get))
             done = tuple(ErasureDone(id_, number) for id_ in forgetting.ids)
             await self._store(SinkBatch(erasures=done), batch)
             return
         is_forgotten = await self._forgotten(batch, forgetting.ids)
-        partition = self._partition(batch)
-        keys = books_of(list(partition.books), is_forgotten)
+        keys = books_of(partition.keys(), is_forgotten)
         until = time.monotonic() + self._closing_patience
         while any(self._waits(partition, key) for key in keys) and time.monotonic() < until:
             await asyncio.sleep(0.1)
             batch.check()
         async with partition.lock:
-            shelf = Shelf(partition.books.get)
-            forget(shelf, list(partition.books), is_forgotten)
-            await self._commit(partition, batch, shelf, ())
+            shelf = Shelf(partition.stored.get)
+            forget(shelf, partition.keys(), is_forgotten)
+            await self._pay_all(partition, batch, shelf)
+
+    async def _pay_all(self, partition: PartitionBooks, batch: Batch, shelf: Shelf) -> None:
+        """Rows and debts before books, for once: no owner to come writes what was owed of whoever is forgotten."""
+        await partition.debts.all_paid()
+        await self._put(partition, batch, {}, shelf)
 
     async def _forgotten(self, batch: Batch, ids: Sequence[str]) -> Callable[[str], bool]:
         """Whether a customer is one of those whom these erasures name."""
@@ -223,7 +228,7 @@ class Notify:
 
     @staticmethod
     def _waits(partition: PartitionBooks, key: bytes) -> bool:
-        book = partition.books.get(key)
+        book = partition.stored.get(key)
         return book is not None and head_of(book).waiting > 0
 
     async def tick(self) -> None:
@@ -235,8 +240,8 @@ class Notify:
             del self._partitions[number]
         for tp in ours:
             partition = self._partition(self._lease(tp))
-            if partition.lock.locked():
-                continue  # whoever works on it is not waited for: other partitions go on
+            if partition.lock.locked() or partition.debts.is_full:
+                continue  # who works on it, and ClickHouse, is not waited for: other partitions go on
             try:
                 async with partition.lock:
                     await self._wake(partition)
@@ -252,8 +257,16 @@ class Notify:
         return {name: teller.failures for name, teller in self._tellers.items() if teller.failures}
 
     async def close(self) -> None:
-        """Stop telling; what waits stays in the books."""
+        """Stop telling, and write what can be written in a moment; what waits stays in the books, what is owed in front
+        of them.
+        """
         await asyncio.gather(*(teller.close() for teller in self._tellers.values()))
+        if self._paying:
+            await asyncio.wait(self._paying, timeout=self._paying_patience)
+        unpaid = list(self._paying)
+        for task in unpaid:
+            task.cancel()
+        await asyncio.gather(*unpaid, return_exceptions=True)
         await asyncio.gather(*(destination.close() for destination in self._destinations.values()))
 
     def _lease(self, tp: TP) -> Batch:
@@ -266,9 +279,27 @@ class Notify:
             lease = Batch(batch.app, batch.tp, batch.generation, batch.rebalances)
             partition = PartitionBooks(lease, self._books(number))
             self._partitions[number] = partition
+            for key, rows in partition.inherited.items():
+                self._pay(partition, lease, key, rows)
             for key in partition.waiting:
-                self._take_up(number, key, waiting(decode_book(partition.books[key])))
+                self._take_over(partition, key)
+                self._take_up(number, key, waiting(decode_book(partition.stored[key])))
         return partition
+
+    def _take_over(self, partition: PartitionBooks, key: bytes) -> None:
+        """An owner before may have told what waits, and ended before it was stored: who may have heard that a finding
+        stands has to hear its end.
+        """
+        book = decode_book(partition.stored[key])
+        if book.flood is not None:
+            return  # a summary is told again under its own name, and by whoever is calm
+        for item in waiting(book):
+            tried = sending(book, item)
+            if tried is not None:
+                book = unsure(book, tried.receipt, self._policy).book
+        encoded = encode_book(book)
+        assert encoded is not None, "something waits in it"
+        partition.stored[key] = encoded
 
     def _take_in(
         self, records: Iterable[ConsumerRecord], shelf: Shelf, now: Micros
@@ -300,7 +331,7 @@ class Notify:
         due = partition.agenda.take(now, DUE_AT_ONCE)
         if not due:
             return
-        shelf = Shelf(partition.books.get)
+        shelf = Shelf(partition.stored.get)
         gate = Gate(shelf, now, self._policy)
         rows: list[AlertRow] = []
         for key in due:
@@ -312,30 +343,80 @@ class Notify:
             partition.agenda.put(key, shelf.get(key).due)
 
     async def _commit(
-        self, partition: PartitionBooks, batch: Batch, shelf: Shelf, rows: Sequence[AlertRow]
+        self,
+        partition: PartitionBooks,
+        batch: Batch,
+        shelf: Shelf,
+        rows: Sequence[AlertRow],
+        *,
+        owed_with_others: bool = False,
+    ) -> "asyncio.Task[None] | None":
+        """Changelog, state; then what waits is taken up. What is returned writes the rows.
+
+        What may be `owed_with_others` needs no debt of its own while there is another one.
+        """
+        dated = partition.dated(rows)
+        if not dated:
+            await self._put(partition, batch, {}, shelf)
+            return None
+        latest = {LATEST_KEY: encode_latest(dated)}
+        if len(encode_owed(dated)) > LARGEST_DEBT:
+            await self._store(SinkBatch(alerts=dated), batch)
+            await self._put(partition, batch, latest, shelf)
+            return None
+        shared = partition.owe_with_others(dated) if owed_with_others else None
+        if shared is None:
+            await partition.debts.room()
+        key, debt = shared or partition.owe(dated)
+        await self._put(partition, batch, {key: debt, **latest}, shelf)
+        return self._pay(partition, batch, key, dated)
+
+    async def _put(
+        self, partition: PartitionBooks, batch: Batch, owed: Mapping[bytes, bytes], shelf: Shelf
     ) -> None:
-        """Rows, changelog, state; then what waits is taken up."""
+        """What is owed, what is owed no more and the books of a step into the changelog, upon which they are state."""
         number = batch.tp.partition
-        changes = shelf.changes()
-        if rows:
-            await self._store(SinkBatch(alerts=tuple(rows)), batch)
+        books = shelf.changes()
+        changes: dict[bytes, bytes | None] = {
+            **owed,
+            **dict.fromkeys(partition.debts.stale),
+            **{key: encoded for key, (_, encoded) in books.items()},
+        }
         written: int | None = None
         if changes:
-            items = [(key, encoded) for key, (_, encoded) in changes.items()]
             written = await insist(
-                lambda: deliver(self._producer(), self._changelog, number, items), batch, "changelog topic"
+                lambda: deliver(self._producer(), self._changelog, number, changes.items()),
+                batch,
+                "changelog topic",
             )
         batch.check()
-        for key, (book, encoded) in changes.items():
-            if encoded is None:
-                partition.books.pop(key, None)
-            else:
-                partition.books[key] = encoded
+        partition.store(changes)
+        for key, (book, _) in books.items():
             partition.agenda.put(key, book.due)
             if book.waiting:
                 self._take_up(number, key, waiting(book))
         if written is not None:
             self._changelog_written(number, written)
+
+    def _pay(
+        self, partition: PartitionBooks, batch: Batch, owed: bytes, rows: Sequence[AlertRow]
+    ) -> "asyncio.Task[None]":
+        """Write what stands in the changelog as owed under this key, beside everything else."""
+
+        async def pay() -> None:
+            try:
+                await self._store(SinkBatch(alerts=tuple(rows)), batch)
+            except Fenced:
+                raise  # the next owner pays
+            except Exception:
+                log.critical("unforeseen error while writing alerts of %s", batch.tp, exc_info=True)
+                end_process(EXIT_BUG)
+
+        task = asyncio.create_task(pay(), name=f"rows of {batch.tp.topic}/{batch.tp.partition}")
+        partition.debts.pay(owed, task)
+        self._paying.add(task)
+        task.add_done_callback(self._paying.discard)
+        return task
 
     def _take_up(self, partition: int, key: bytes, items: Iterable[Waiting]) -> None:
         for item in items:
@@ -356,7 +437,7 @@ class Notify:
         partition = self._partitions.get(place.partition)
         if partition is None or not self._is_ours(partition):
             return None  # its next owner tells it
-        book = decode_book(partition.books.get(place.key))
+        book = decode_book(partition.stored.get(place.key))
         item = sending(book, Waiting(place.finding_id, name))
         if item is None:
             return None
@@ -398,14 +479,14 @@ class Notify:
         found = []
         for number in numbers:
             partition = self._partitions[number]
-            item = sending(decode_book(partition.books.get(place.key)), Waiting(place.finding_id, name))
+            item = sending(decode_book(partition.stored.get(place.key)), Waiting(place.finding_id, name))
             if item is not None and self._is_ours(partition):
                 found.append(Part(place._replace(partition=number), item))
         return found
 
     def _incidents(self, name: str, place: Place) -> list[int | None]:
         """The incident of each of our partitions that has told of a flood; one of several as often as they are."""
-        books = (decode_book(partition.books.get(place.key)) for partition in self._partitions.values())
+        books = (decode_book(partition.stored.get(place.key)) for partition in self._partitions.values())
         records = [record for book in books if (record := book.record(place.finding_id)) is not None]
         threads = [record.thread(name) for record in records]
         return [thread.incident for thread in threads if thread.knows is not None]
@@ -420,10 +501,12 @@ class Notify:
             if partition is not None and self._is_ours(partition):
                 try:
                     async with partition.lock:
-                        shelf = Shelf(partition.books.get)
+                        shelf = Shelf(partition.stored.get)
                         done = self._after(shelf, place, receipt, outcome)
                         shelf.put(place.key, done.book)
-                        await self._commit(partition, partition.lease, shelf, done.rows)
+                        await self._commit(
+                            partition, partition.lease, shelf, done.rows, owed_with_others=True
+                        )
                 except Fenced:
                     continue
                 return

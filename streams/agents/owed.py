@@ -135,15 +135,34 @@ class Debts:
             debt.version >= version or not debt.customers.isdisjoint(left) for debt in self._open.values()
         )
 
+    @property
+    def is_full(self) -> bool:
+        """Whether another debt has to wait until one is paid."""
+        return not self._free
+
     def open(self, version: int, customers: Iterable[bytes]) -> bytes:
         """The key for another debt, whose rows are those of these customers."""
         key = self._free.pop()
         self._open[key] = _Open(version, frozenset(customers))
         return key
 
+    @property
+    def newest(self) -> bytes | None:
+        """The key of the debt that was opened last; None when nothing is owed."""
+        return next(reversed(self._open), None)
+
+    def share(self, key: bytes) -> None:
+        """Another step is owed under this key: `pay` follows once more, and it is paid when all of it is."""
+        self._open[key].unpaid += 1
+
+    def inherit(self, key: bytes, version: int, customers: Iterable[bytes]) -> None:
+        """What an owner before left under this key is owed from now on. Before anything is opened."""
+        self._free.remove(key)
+        self._open[key] = _Open(version, frozenset(customers))
+
     def pay(self, key: bytes, task: "asyncio.Task[None]") -> None:
         """Once the task ends well, it is not owed any more."""
-        self._open[key].task = task
+        self._open[key].tasks.append(task)
         task.add_done_callback(lambda done: self._paid(key, done))
 
     def settle(self, key: bytes) -> None:
@@ -170,11 +189,16 @@ class Debts:
                     self._stored.add(key)
 
     def _paid(self, key: bytes, done: "asyncio.Task[None]") -> None:
-        if not done.cancelled() and done.exception() is None:
+        if done.cancelled() or done.exception() is not None:
+            return
+        debt = self._open[key]
+        debt.tasks.remove(done)
+        debt.unpaid -= 1
+        if not debt.unpaid:
             self.settle(key)
 
     async def _first_paid(self) -> None:
-        tasks = [debt.task for debt in self._open.values() if debt.task is not None]
+        tasks = [task for debt in self._open.values() for task in debt.tasks]
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         for task in done:
             task.result()
@@ -182,11 +206,12 @@ class Debts:
 
 
 class _Open:
-    """A debt: of which version, whose rows, and what pays it."""
+    """A debt: of which version, whose rows, how many steps' that are not paid, and what pays these."""
 
     def __init__(self, version: int, customers: frozenset[bytes]) -> None:
         self.version, self.customers = version, customers
-        self.task: asyncio.Task[None] | None = None
+        self.unpaid = 1
+        self.tasks: list[asyncio.Task[None]] = []
 
 
 def _customers(lights: Sequence[Light]) -> tuple[str, ...]:

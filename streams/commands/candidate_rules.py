@@ -6,7 +6,7 @@ from pathlib import Path
 from schemas.interaction import Micros
 from streams.commands.failures import CommandFailed
 from streams.core.detection.ruleset import RuleSet
-from streams.rule_files import RuleProblem, compile_files, read_rules
+from streams.rule_files import RuleProblem, compile_files, read_rules, rule_files
 from streams.settings import Settings
 
 
@@ -16,10 +16,13 @@ def horizon_of(settings: Settings) -> Micros:
 
 
 def files_of(path: Path) -> list[Path]:
-    """The rule files that a path means: itself, or the `*.yaml` of a folder; raises `CommandFailed` without any."""
+    """The rule files that a path means: itself, or those of a folder; raises `CommandFailed` without any."""
     if not path.is_dir():
         return [path]
-    files = sorted(path.glob("*.yaml"))
+    try:
+        files = rule_files(path)
+    except RuleProblem as problem:
+        raise CommandFailed(str(problem), "let this user read it, or name another folder") from None
     if not files:
         raise CommandFailed(
             f"{path}: no rule files (*.yaml) in this folder", "name a rule file, or another folder"

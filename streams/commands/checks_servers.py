@@ -1,4 +1,4 @@
-"""What `doctor` asks the servers: topics, lag, clocks, tables, the ledger. Servers that do not run are not
+"""What `doctor` asks the servers: topics, lag, clocks, tables, the ledger, alerts. Servers that do not run are not
 started.
 """
 
@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from streams.commands.checks import Check, guarded
+from streams.commands.checks_alerts import judge_untold, read_untold
 from streams.commands.servers import Found, locate
 from streams.settings import Settings
 
@@ -38,6 +39,7 @@ def check_servers(settings: Settings) -> Iterator[Check]:
 
 
 def _check_broker(settings: Settings, found: Found) -> Iterator[Check]:
+    from streams.commands.checks_rules import check_rules
     from streams.commands.migrate import layout_of
     from streams.kafka.admin import BrokerUnreachable, broker_admin, survey
     from streams.kafka.lag import group_lag, read_topics
@@ -51,6 +53,7 @@ def _check_broker(settings: Settings, found: Found) -> Iterator[Check]:
             yield guarded(
                 "lag", lambda: judge_lag(group_lag(admin, settings.kafka.group, read_topics(layout)))
             )
+            yield guarded("rules", lambda: check_rules(settings, bootstrap))
     except BrokerUnreachable as error:
         yield Check("kafka", "fail", str(error), "start it, or correct TOUCHLINE_KAFKA__BOOTSTRAP")
 
@@ -112,6 +115,7 @@ def _check_clickhouse(settings: Settings, found: Found) -> Iterator[Check]:
         if tables.status == "ok":
             client.execute(f"USE {settings.clickhouse.database}")
             yield guarded("ledger", lambda: _check_ledger(read_balance(client)))
+            yield guarded("alerts", lambda: judge_untold(read_untold(client)))
     finally:
         client.disconnect()
 

@@ -40,7 +40,10 @@ def demo(seconds: int, rate: int, seed: int, broker: str | None, workers: int | 
 
     Uses the servers that run (`touchline up`) or are configured, else starts its own for the time.
     """
+    from streams.destinations import check_destinations
+
     settings = load_settings()
+    check_destinations(settings.alerts, settings.alert_secrets)
     with named_by_option(broker), _running(settings, broker, workers) as (running, kind):
         summary = _run(settings, running, kind, seconds, rate, seed, quiet=as_json)
     if as_json:

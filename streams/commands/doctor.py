@@ -3,6 +3,7 @@
 import click
 
 from streams.commands.checks import Check, Status, check_machine, check_settings
+from streams.commands.checks_alerts import check_alerts
 from streams.commands.checks_servers import check_servers
 from streams.commands.failures import NotAsExpected
 from streams.commands.options import print_json
@@ -17,7 +18,7 @@ def examine() -> list[Check]:
     first, settings = check_settings()
     if settings is None:
         return [first]
-    return [first, *check_machine(settings), *check_servers(settings)]
+    return [first, *check_alerts(settings), *check_machine(settings), *check_servers(settings)]
 
 
 def lines_of(check: Check) -> list[str]:

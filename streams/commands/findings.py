@@ -24,7 +24,7 @@ from streams.commands.known_findings import (
     is_known,
     reading,
 )
-from streams.commands.options import DURATION, print_json
+from streams.commands.options import DurationType, print_json
 from streams.commands.servers import servers
 from streams.commands.stored_customers import clear_name, present_name, stored_name
 from streams.settings import Settings, load_settings
@@ -57,7 +57,7 @@ def findings() -> None:
 @click.option(
     "--state",
     type=click.Choice(STATES),
-    help="In this state; default: all but withdrawn, which never were true.",
+    help="In this state; default: all but withdrawn.",
 )
 @click.option(
     "--limit", type=click.IntRange(min=1), default=20, show_default=True, help="How many at the most."
@@ -115,15 +115,42 @@ def show(finding_id: str, as_json: bool) -> None:
         click.echo(line)
 
 
+LONGEST_HUSH = timedelta(days=366)
+"""A year: whoever wants quiet for longer means another rule."""
+
+
+class _Hush(DurationType):
+    """A duration that a hush may have."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
+        """Parse; one that is negative, or longer than a year, is a usage error."""
+        try:
+            lasting = super().convert(value, param, ctx)
+        except OverflowError:
+            lasting = timedelta.max
+        if not timedelta(0) <= lasting <= LONGEST_HUSH:
+            self.fail(
+                f"{value!r} is not between 0s, which ends an earlier one, and a year (366d)", param, ctx
+            )
+        return lasting
+
+
+def _somebody(_ctx: click.Context, _param: click.Parameter, value: str) -> str:
+    """The name, without blanks around it."""
+    if not value.strip():
+        raise click.BadParameter("say who: whoever asks later wants a name")
+    return value.strip()
+
+
 _FOR = click.option(
     "--for",
     "lasting",
-    type=DURATION,
+    type=_Hush(),
     required=True,
     metavar="DURATION",
-    help="For so long from now (8h, 3d); 0s ends an earlier one.",
+    help="For so long from now (8h, 3d), at most a year; 0s ends an earlier one.",
 )
-_BY = click.option("--by", required=True, metavar="NAME", help="Who says so.")
+_BY = click.option("--by", required=True, metavar="NAME", callback=_somebody, help="Who says so.")
 _NOTE = click.option("--note", default="", metavar="TEXT", help="Why, for whoever asks later.")
 _SEVERITY = click.option("--severity", type=click.Choice(SEVERITIES), help="The gravest that is hushed.")
 
@@ -146,7 +173,8 @@ def ack(finding_id: str, lasting: timedelta, by: str, note: str, severity: str |
             row = the_finding(client, finding_id)
             if row["state"] == WITHDRAWN:
                 raise CommandFailed(
-                    f"the finding {row['finding_id']} was withdrawn: it never was true", "nothing to do"
+                    f"the finding {row['finding_id']} was withdrawn: nothing is told of it any more",
+                    f"`touchline findings show {row['finding_id']}` says why",
                 )
             customer = clear_name(client, settings, row["customer"])
         now = time.time_ns() // 1_000

@@ -16,7 +16,7 @@ from streams.commands.rules_in_force import InForce, broker_or_none, found_by
 from streams.commands.servers import locate
 from streams.core.detection.rule import RuleFile
 from streams.core.detection.ruleset import version_of
-from streams.rule_files import RuleProblem, compile_files, read_rules
+from streams.rule_files import RuleProblem, compile_files, read_rules, rule_files
 from streams.rule_fixtures import FixtureError, Result, run_fixtures
 from streams.rule_sets import rules_folder
 from streams.settings import Settings, load_settings
@@ -84,10 +84,8 @@ def check(paths: tuple[Path, ...], as_json: bool) -> None:
         without = [one.rule.id for one in checked if one.rule is not None and not one.stories]
         if without:
             click.echo(f"without fixtures: {', '.join(without)}")
-        click.echo(
-            f"{len(checked):,} files, {played:,} fixtures: "
-            + (f"{wrong:,} files with problems" if wrong else "all good")
-        )
+        verdict = f"{counted(wrong, 'file')} with problems" if wrong else "all good"
+        click.echo(f"{counted(len(checked), 'file')}, {counted(played, 'fixture')}: {verdict}")
     if not valid:
         raise NotAsExpected
 
@@ -126,7 +124,7 @@ def _played(file: Path, rule: RuleFile, horizon: int) -> Checked:
 def _neighbours(file: Path) -> Iterator[RuleFile]:
     """The rules of the file's folder that are valid; of the others their own check tells."""
     known: set[str] = set()
-    for other in sorted(file.parent.glob("*.yaml")):
+    for other in rule_files(file.parent):
         try:
             (rule,) = read_rules([other])
         except RuleProblem:
@@ -179,7 +177,7 @@ def list_command(as_json: bool) -> None:
             {
                 "folder": str(folder),
                 "version": rule_set.version,
-                "in_force": None if force is None else {"version": force.version, "source": force.source},
+                "in_force": None if force is None else force.document(),
                 "rules": listed,
                 "in_force_only": strangers,
             }
@@ -200,8 +198,10 @@ def list_command(as_json: bool) -> None:
     ):
         click.echo(line)
     click.echo("")
-    click.echo(f"{len(listed):,} rules in {folder}, version {rule_set.version}")
-    click.echo(_about_force(force, rule_set.version))
+    click.echo(f"{counted(len(listed), 'rule')} in {folder}, version {rule_set.version}")
+    click.echo(about_force(force, rule_set.version))
+    if force is not None and force.refused:
+        click.echo(f"refused by the workers: {force.refused}")
     if strangers:
         click.echo(f"in force and not in this folder: {', '.join(strangers)}")
 
@@ -224,8 +224,13 @@ def told_of(listed: dict[str, Any], force: InForce | None) -> str:
         return ""
     if listed["in_force"] == listed["rule_version"]:
         return "yes"
-    absent = "" if force.version is None else "no"
+    absent = "" if force.version is None and not force.refused else "no"
     return listed["in_force"] or absent
+
+
+def counted(number: int, what: str) -> str:
+    """`1 file`, `2 files`."""
+    return f"{number:,} {what}" + ("" if number == 1 else "s")
 
 
 def _severities(rule: RuleFile) -> list[str]:
@@ -241,9 +246,12 @@ def _severities(rule: RuleFile) -> list[str]:
     return [severity for severity in SEVERITIES if severity in told]
 
 
-def _about_force(force: InForce | None, version: str) -> str:
+def about_force(force: InForce | None, version: str) -> str:
+    """What is in force, against the version of the folder's set."""
     if force is None:
         return "in force: not known (no broker and no ClickHouse here has any rules or findings)"
+    if force.refused and not force.versions:
+        return f"in force: none ({force.source})"
     if force.version is None:
         return f"in force: known from {force.source} only"
     same = "the same set" if force.version == version else f"another set, version {force.version}"

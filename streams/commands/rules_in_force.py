@@ -1,8 +1,9 @@
 """Which rules the workers have in force, as far as can be known without asking a worker.
 
-The newest control record on the interactions topic has the whole set; where retention has deleted it, the newest one on
-the changelog of the timelines, which is compacted. Where no broker is there, the findings in ClickHouse say which
-version of a rule made the latest of them.
+The newest control record on the interactions topic has the whole set; where retention has deleted it, or this version
+of Touchline refuses it as the workers do, the newest one on the changelog of the timelines, which is compacted and has
+only what came into force. Where no broker is there, the findings in ClickHouse say which version of a rule made the
+latest of them.
 """
 
 import time
@@ -13,10 +14,11 @@ from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError
 
 from schemas.interaction import Micros
-from schemas.rule_sets import RULES_KEY, decode_rules
+from schemas.rule_sets import RULES_KEY
 from schemas.topics import INTERACTIONS, TIMELINES
 from streams.kafka.admin import PROTOCOL, BrokerUnreachable, broker_admin
-from streams.rule_sets import compile_record
+from streams.rule_files import RuleProblem
+from streams.rule_sets import compile_record, told_version
 
 PARTITION: Final = 0
 """Every partition has the record."""
@@ -32,25 +34,35 @@ REACHABLE: Final = 5.0
 class InForce(NamedTuple):
     """Rule versions by rule id. `version` is that of the whole set, None where only single rules are known.
 
-    `source` says where it is known from.
+    `source` says where it is known from; `refused` what was published last and not accepted, and why.
     """
 
     version: str | None
     versions: Mapping[str, str]
     source: str
+    refused: str | None = None
+
+    def document(self) -> dict[str, Any]:
+        """For `--json`, without the single rules."""
+        return {"version": self.version, "source": self.source, "refused": self.refused}
 
 
 def published(bootstrap: str, prefix: str, horizon: Micros) -> InForce | None:
     """The rules on the broker; None where no record is found in time. Raises `KafkaError` without a broker."""
     deadline = time.monotonic() + PATIENCE
+    refused: str | None = None
+    source = ""
     for topic in (INTERACTIONS, TIMELINES):
         name = topic.full_name(prefix)
         value = newest(bootstrap, name, RULES_KEY, deadline)
-        if value is not None:
-            return InForce(
-                decode_rules(value).version, compile_record(value, horizon).versions, f"the topic {name}"
-            )
-    return None
+        if value is None:
+            continue
+        version, source = told_version(value), f"the topic {name}"
+        try:
+            return InForce(version, compile_record(value, horizon).versions, source, refused)
+        except RuleProblem as problem:
+            refused = refused or f"version {version}: {problem}"
+    return InForce(None, {}, source, refused) if refused else None
 
 
 def newest(bootstrap: str, topic: str, key: bytes, deadline: float) -> bytes | None:

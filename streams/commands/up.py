@@ -26,8 +26,10 @@ def up(broker: str | None, workers: int | None, as_json: bool) -> None:
     TOUCHLINE_HOME (default ./.touchline) and is there again at the next `up`; only the mock broker forgets.
     """
     from streams.commands.pipeline import announce, echo, pipeline, stopping_on_signals
+    from streams.destinations import check_destinations
 
     settings = load_settings()
+    check_destinations(settings.alerts, settings.alert_secrets)
     with named_by_option(broker), pipeline(settings, broker, workers, echo) as running:
         with stopping_on_signals(running.supervisor.request_stop):
             announce(running, settings, echo)

@@ -22,9 +22,11 @@ def worker(ctx: click.Context) -> None:
     """
     import logging
 
+    from streams.destinations import check_destinations
     from streams.worker import NotMigrated, run_worker
 
     settings = load_settings()
+    check_destinations(settings.alerts, settings.alert_secrets)
     debug = ctx.meta.get("touchline.debug", False)
     logging.getLogger().setLevel(logging.DEBUG if debug else settings.log_level.upper())
     for library in ("apprise", "requests", "urllib3"):

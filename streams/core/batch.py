@@ -236,9 +236,8 @@ def _watched(
         return advance, None
     # A state that no rules have looked at yet says when its journeys are due in `due` itself.
     journeys_due = state.journeys_due if unchanged and state.detection else state.due
-    held = before.held if before is not None else 0
     told = watch(
-        customer, remembered, state, advance.left, advance.placed, now, detection, advance.removed, held
+        customer, remembered, state, advance.left, advance.placed, now, detection, advance.removed, before
     )
     state = msgspec.structs.replace(
         state,

@@ -85,6 +85,7 @@ def test_installed_is_the_pinned_version(name: str, pinned: str) -> None:
         (Consumer, driver.Consumer, "on_partitions_assigned"),
         (Consumer, driver.Consumer, "on_partitions_revoked"),
         (Consumer, driver.Consumer, "perform_seek"),
+        (Consumer, driver.Consumer, "verify_event_path"),
         (_ConsumerThread, driver.AIOKafkaConsumerThread, "_create_worker_consumer"),
         (TimelineStore, Store, "on_recovery_completed"),
         (TimelineStore, Store, "apply_changelog_batch"),

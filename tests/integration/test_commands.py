@@ -154,7 +154,7 @@ def test_migrate_refuses_topics_with_other_partitions(
 def test_doctor_finds_this_house_in_order(house: House) -> None:
     checks = {check.name: check for check in check_servers(house.settings)}
     assert {name: check.status for name, check in checks.items()} == dict.fromkeys(
-        ("kafka", "topics", "lag", "clickhouse", "clock", "tables", "ledger"), "ok"
+        ("kafka", "topics", "lag", "rules", "clickhouse", "clock", "tables", "ledger", "alerts"), "ok"
     )
 
 

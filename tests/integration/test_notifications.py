@@ -41,7 +41,7 @@ from tests.alert_builders import (
     over,
     policy,
 )
-from tests.receivers import Received, receiving
+from tests.receivers import Received, ok, receiving
 from tests.unit.agents.fakes import HASHES, Known
 
 TOPIC = "touchline.alerts"
@@ -155,7 +155,9 @@ class Worker:
             batch.records.append(
                 ConsumerRecord(TOPIC, partition, self.offset, 0, 0, key, raw, None, len(key), len(raw), ())
             )
-        await self.notify(batch)
+        rest = await self.notify(batch)
+        if rest is not None:
+            await rest
 
     async def until_stored(self, status: str, count: int = 1, seconds: float = 15.0) -> list[AlertRow]:
         """Wait until so many notices show this status."""
@@ -261,14 +263,26 @@ async def test_a_service_of_apprise_gets_title_and_body() -> None:
 
 async def test_a_service_of_apprise_that_refuses_has_failed_and_shows_no_secret() -> None:
     async with receiving() as chat:
-        chat.answer = lambda _: web.Response(status=401)
+        chat.answer = lambda _: web.Response(status=400)
         worker = Worker(all_to("chat"), {"chat": Chat("chat", f"json://127.0.0.1:{chat.port}/token-of-chat")})
         async with working(worker):
             await worker.take(alert())
             (row,) = await worker.until_stored("failed")
-    assert "401" in row.reason
+    assert "400" in row.reason
     assert "token-of-chat" not in row.reason
     assert len(chat.received) == 1
+
+
+async def test_a_service_of_apprise_that_does_not_know_us_for_a_while_loses_nothing() -> None:
+    async with receiving() as chat:
+        chat.answer = lambda _: web.Response(status=401)
+        worker = Worker(all_to("chat"), {"chat": Chat("chat", f"json://127.0.0.1:{chat.port}/token-of-chat")})
+        async with working(worker):
+            await worker.take(alert())
+            await _until_failing(worker, "chat", 2)
+            chat.answer = ok
+            await worker.until_stored("delivered")
+    assert all(row.status != "failed" for row in worker.rows)
 
 
 async def test_a_service_of_apprise_that_is_down_is_tried_until_it_is_back() -> None:
@@ -353,7 +367,66 @@ async def test_a_stalled_attempt_may_have_arrived_so_the_end_is_told_too() -> No
     assert actions(pager.received)[-1] == ("resolve", "touchline:f1")
 
 
-@pytest.mark.parametrize("status", [400, 404])
+@pytest.mark.parametrize("status", [301, 401, 403, 404, 405, 407, 410])
+async def test_a_destination_that_is_not_itself_for_a_while_loses_no_notice_and_no_withdrawal(
+    status: int,
+) -> None:
+    async with receiving() as pager, posting() as poster:
+        worker = Worker(all_to("pager"), {"pager": PagerDuty("pager", poster, "R0", pager.url)})
+        async with working(worker):
+            for said in (alert(), over(state="withdrawn")):
+                told = len(actions(pager.received))
+                pager.answer = lambda _: web.Response(status=status, headers={"location": "/elsewhere"})
+                await worker.take(said)
+                await pager.until(lambda items, told=told: len(items) >= told + 2)
+                pager.answer = ok
+                await worker.until_stored("delivered", 1 + (said.state == "withdrawn"))
+    assert {item.path for item in pager.received} == {"/v2/enqueue"}
+    assert set(actions(pager.received)) == {("trigger", "touchline:f1"), ("resolve", "touchline:f1")}
+    assert all(row.status != "failed" for row in worker.rows)
+
+
+@pytest.mark.parametrize("kind", ["alertmanager", "pagerduty", "webhook"])
+async def test_what_a_destination_repeats_of_its_secret_is_neither_stored_nor_logged(
+    kind: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    token = "tok-0123456789"
+
+    def echo(item: Received) -> web.Response:
+        said = {**item.headers, "body": item.body.decode(), "expected": SECRET}
+        kept = [text for text in said.values() if token in text or SECRET in text]
+        return web.Response(status=400 if len(hook.received) > 1 else 503, text="\n".join(kept))
+
+    async with receiving() as hook, posting() as poster:
+        hook.answer = echo
+        destination: Destination = {
+            "alertmanager": Alertmanager(kind, poster, hook.url, HOUR, token),
+            "pagerduty": PagerDuty(kind, poster, token, hook.url),
+            "webhook": Webhook(kind, poster, hook.url, [SECRET]),
+        }[kind]
+        worker = Worker(all_to(kind), {kind: destination})
+        async with working(worker):
+            await worker.take(alert())
+            (row,) = await worker.until_stored("failed")
+    assert row.reason.startswith("refused: HTTP 400: ")
+    assert "***" in row.reason
+    secret = SECRET if kind == "webhook" else token
+    assert "HTTP 503" in caplog.text
+    assert secret not in row.reason + caplog.text
+
+
+async def test_a_secret_that_an_answer_is_too_long_for_shows_no_beginning() -> None:
+    token = "tok-" + "0123456789" * 6
+    async with receiving() as am, posting() as poster:
+        am.answer = lambda _: web.Response(status=400, text=" " * 790 + token)
+        worker = Worker(all_to("am"), {"am": Alertmanager("am", poster, am.url, HOUR, token)})
+        async with working(worker):
+            await worker.take(alert())
+            (row,) = await worker.until_stored("failed")
+    assert row.reason == "refused: HTTP 400"
+
+
+@pytest.mark.parametrize("status", [400, 413, 415, 422])
 async def test_what_is_refused_is_not_tried_again_and_holds_up_nothing(status: int) -> None:
     async with receiving() as pager, posting() as poster:
         pager.answer = lambda item: web.Response(
@@ -613,8 +686,8 @@ async def test_floods_name_no_forgotten_customer() -> None:
         worker = Worker(all_to("hook", flood_limit=1), {"hook": Webhook("hook", poster, hook.url, [SECRET])})
         async with working(worker):
             await worker.take(*folded, forgetting(worker, "crm:ann"))
-    books = {key: decode_book(book) for key, book in worker.books[0].items()}
-    (flood,) = (book.flood for key, book in books.items() if key.startswith(FLOOD_PREFIX))
+    books = [decode_book(book) for key, book in worker.books[0].items() if key.startswith(FLOOD_PREFIX)]
+    (flood,) = (book.flood for book in books)
     assert flood is not None
     assert [line.examples for line in flood.lines] == [("crm:bob",)]
     assert [line.folded for line in flood.lines] == [2], "the number stays"

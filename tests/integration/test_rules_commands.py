@@ -498,7 +498,11 @@ def test_the_rules_in_force_are_those_of_the_newest_control_record(
     house: House, capsys: Capture, catalogue: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = answer(capsys, "rules", "list")
-    assert before["in_force"] == {"version": None, "source": "the latest findings in ClickHouse"}
+    assert before["in_force"] == {
+        "version": None,
+        "source": "the latest findings in ClickHouse",
+        "refused": None,
+    }
     replace(catalogue / "repeat_contact.yaml", "at_least: 3", "at_least: 2")
     (catalogue / "gave_up.yaml").unlink()
     outdated, current = (read_folder(folder, 30 * DAY) for folder in (CATALOGUE, catalogue))
@@ -511,7 +515,11 @@ def test_the_rules_in_force_are_those_of_the_newest_control_record(
     producer.close()
     monkeypatch.setattr(rules_in_force, "FIRST_STRETCH", 4)
     listed = answer(capsys, "rules", "list")
-    assert listed["in_force"] == {"version": current.version, "source": "the topic touchline.interactions"}
+    assert listed["in_force"] == {
+        "version": current.version,
+        "source": "the topic touchline.interactions",
+        "refused": None,
+    }
     assert listed["version"] == load_rules().version
     other = {one["rule"] for one in listed["rules"] if one["in_force"] != one["rule_version"]}
     assert other == {"repeat_contact", "gave_up"}

@@ -6,11 +6,13 @@ from typing import NamedTuple
 import hypothesis.strategies as st
 from hypothesis import given, settings
 
+from schemas.alerts import Alert
 from schemas.findings import SEVERITIES, Severity
 from schemas.interaction import Micros
 from schemas.notices import CLOSING
 from streams.core.alerting.book import decode_book, encode_book
-from streams.core.alerting.flood import Gate
+from streams.core.alerting.flood import Gate, flood_key
+from streams.core.alerting.outbox import Receipt
 from streams.core.alerting.policy import AlertPolicy, Route, Traits, rank
 from streams.core.alerting.shelf import Shelf
 from streams.core.alerting.wake import wake
@@ -26,29 +28,30 @@ class Step(NamedTuple):
     number: int
 
 
-STEPS = st.lists(
-    st.builds(
+CUSTOMERS = {"f1": "crm:ann", "f2": "crm:ann", "f3": "crm:ann", "f4": "crm:bob"}
+"""Whom a finding is about."""
+
+
+def stories(*what: str, findings: tuple[str, ...] = tuple(CUSTOMERS)) -> st.SearchStrategy[list[Step]]:
+    """Steps of these kinds; one that is named twice comes twice as often."""
+    step = st.builds(
         Step,
-        st.sampled_from(
-            (
-                "stands",
-                "stands",
-                "over",
-                "withdrawn",
-                "acknowledge",
-                "snooze",
-                "time",
-                "told",
-                "unsure",
-                "again",
-            )
-        ),
-        st.sampled_from(("f1", "f2", "f3")),
+        st.sampled_from(what),
+        st.sampled_from(findings),
         st.sampled_from(SEVERITIES),
         st.integers(1, 120),
-    ),
-    max_size=30,
+    )
+    return st.lists(step, max_size=30)
+
+
+STEPS = stories(
+    "stands", "stands", "over", "withdrawn", "acknowledge", "snooze", "time", "told", "unsure", "again"
 )
+FLOODS = stories("stands", "stands", "stands", "over", "withdrawn", "acknowledge", "time", "time", "told")
+COOL_DOWNS = stories(
+    "stands", "stands", "stands", "over", "withdrawn", "withdrawn", "unsure", "snooze", "time"
+)
+HUSHES = stories("stands", "stands", "acknowledge", "snooze", "time", "time", "told", findings=("f1",))
 
 
 def rules(**said: object) -> AlertPolicy:
@@ -85,16 +88,16 @@ def outcomes(desk: Desk) -> dict[object, tuple[str, str]]:
 
 def run(steps: list[Step], desk: Desk, told: Told, *, unsure: bool = True) -> Iterator[Step]:
     """Do the steps one by one; yields each after it was done."""
-    done = []
+    done: list[Alert] = []
     for version, step in enumerate(steps, 1):
         record = None
         match step.what:
             case "stands":
-                record = alert(step.finding, version, step.severity)
+                record = alert(step.finding, version, step.severity, customer=CUSTOMERS[step.finding])
             case "over":
-                record = over(step.finding, version)
+                record = over(step.finding, version, customer=CUSTOMERS[step.finding])
             case "withdrawn":
-                record = over(step.finding, version, state="withdrawn")
+                record = over(step.finding, version, state="withdrawn", customer=CUSTOMERS[step.finding])
             case "acknowledge":
                 desk.take(acknowledged(step.finding, desk.now + step.number * MINUTE, step.severity))
             case "snooze":
@@ -121,8 +124,8 @@ def test_when_all_is_over_and_told_nobody_believes_that_something_stands(steps: 
     desk, told = Desk(rules()), Told()
     for _ in run(steps, desk, told):
         pass
-    for number, finding in enumerate(("f1", "f2", "f3")):
-        desk.take(over(finding, 1_000 + number))
+    for number, (finding, customer) in enumerate(CUSTOMERS.items()):
+        desk.take(over(finding, 1_000 + number, customer=customer))
     told.hear(desk)
     assert told.standing == {}
     assert not [row for row in final(desk.rows).values() if row.status == "pending"]
@@ -196,3 +199,152 @@ def test_a_flood_loses_no_count(severities: list[Severity], limit: int) -> None:
     for severity in SEVERITIES:
         expected = min(limit, severities.count(severity))
         assert len([notice for notice in passed if notice.severity == severity]) == expected
+
+
+STANDS = ("raised", "updated", "reminded")
+"""Kinds of rows that say whether a destination is told that a finding stands."""
+
+
+@given(STEPS)
+@settings(max_examples=60, deadline=None)
+def test_whatever_was_told_stands_or_is_taken_back_as_soon_as_all_is_said(steps: list[Step]) -> None:
+    desk, told = Desk(rules(flood_limit=2, flood_window=30 * MINUTE)), Told()
+    standing: set[str] = set()
+    for step in run(steps, desk, told):
+        follow(standing, step)
+        told.hear(desk)
+        believed = {finding for _, finding in told.standing if finding in CUSTOMERS}
+        assert believed <= standing
+
+
+def follow(standing: set[str], step: Step) -> None:
+    """Which findings stand after the step."""
+    if step.what == "stands":
+        standing.add(step.finding)
+    elif step.what in ("over", "withdrawn"):
+        standing.discard(step.finding)
+
+
+class Folds:
+    """What is folded and in no summary that was said, as the stored rows tell: severity and instant of each."""
+
+    def __init__(self) -> None:
+        self.open: dict[tuple[str, str], tuple[Severity, Micros]] = {}
+        self._read = 0
+
+    def follow(self, desk: Desk, step: Step) -> None:
+        if step.what in ("stands", "over", "withdrawn"):  # decided on afresh, everywhere
+            self.open = {where: fold for where, fold in self.open.items() if where[1] != step.finding}
+        for row in desk.rows[self._read :]:
+            where = (row.destination, row.finding_id)
+            if row.finding_id.startswith("flood:"):
+                if row.status == "delivered" and row.kind == "folded":
+                    self._said(row.destination, row.severity, row.version + desk.policy.flood_window)
+            elif (row.status, row.reason) == ("suppressed", "flood"):
+                self.open[where] = (row.severity, row.at)
+            elif row.kind in STANDS:
+                self.open.pop(where, None)
+        self._read = len(desk.rows)
+
+    def _said(self, destination: str, severity: Severity, until: Micros) -> None:
+        for where, (folded, at) in list(self.open.items()):
+            if where[0] == destination and folded == severity and at < until:
+                del self.open[where]
+
+    def of(self, destination: str, severity: Severity, until: Micros) -> list[str]:
+        """The findings that a summary of what was folded before `until` may count."""
+        return [
+            finding
+            for (where, finding), (folded, at) in self.open.items()
+            if where == destination and folded == severity and at < until
+        ]
+
+
+@given(FLOODS)
+@settings(max_examples=150, deadline=None)
+def test_a_summary_counts_what_stands_and_was_not_told_each_once_and_names_nobody_else(
+    steps: list[Step],
+) -> None:
+    desk, told = Desk(rules(flood_limit=1, flood_window=30 * MINUTE, cool_down=0)), Told()
+    folds, standing = Folds(), set[str]()
+    for step in run(steps, desk, told):
+        follow(standing, step)
+        folds.follow(desk, step)
+        waits = {
+            (receipt.destination, notice.severity): notice
+            for _, notice, receipt in desk.waits()
+            if notice.kind == "folded"
+        }
+        for destination in desk.policy.destinations:
+            for severity in SEVERITIES:
+                guard = desk.book(flood_key("overcharge", severity)).flood
+                began = desk.now if guard is None else guard.window
+                counted = folds.of(destination, severity, began)
+                assert set(counted) <= standing
+                notice = waits.get((destination, severity))
+                if notice is None:
+                    assert counted == [], "a fold of which no summary tells"
+                    continue
+                assert notice.folded is not None
+                assert notice.folded.findings == len(counted) > 0
+                assert set(notice.folded.examples) == {CUSTOMERS[finding] for finding in counted}
+
+
+@given(COOL_DOWNS)
+@settings(max_examples=150, deadline=None)
+def test_nothing_is_held_back_by_the_cool_down_of_what_was_withdrawn_or_never_said(steps: list[Step]) -> None:
+    desk, told = Desk(rules()), Told()
+    untrue: set[str] = set()
+    for step in run(steps, desk, told):
+        if step.what == "withdrawn":
+            untrue.add(step.finding)
+        elif step.what == "stands":
+            untrue.discard(step.finding)
+        told.hear(desk)
+        desk.until(desk.now)
+        told.hear(desk)
+        for customer in set(CUSTOMERS.values()):
+            book = desk.book(customer.encode())
+            for record in book.records:
+                if record.state != "open" or any(hush.covers(record) for hush in book.hushes):
+                    continue
+                for thread in record.threads:
+                    if thread.held == "cool_down":
+                        true = causes(desk, customer, thread.destination, record.severity) - untrue
+                        assert true, f"{record.finding_id} is hidden from {thread.destination}"
+
+
+def causes(desk: Desk, customer: str, destination: str, least: Severity) -> set[str]:
+    """Findings of the customer, at least so severe, that this destination was told of within the cool-down."""
+    return {
+        row.finding_id
+        for row in desk.rows
+        if (row.customer, row.destination, row.status) == (customer, destination, "delivered")
+        and row.kind in STANDS
+        and rank(row.severity) >= rank(least)
+        and desk.now < row.at + desk.policy.cool_down
+    }
+
+
+@given(HUSHES)
+@settings(max_examples=150, deadline=None)
+def test_a_destination_is_reminded_only_of_what_was_hushed_there(steps: list[Step]) -> None:
+    desk, told = Desk(rules()), Told()
+    hushed: dict[str, Severity] = {}
+    for step in run(steps, desk, told):
+        about = {"acknowledge": [step.finding], "snooze": ["f1", "f2", "f3"]}.get(step.what, [])
+        for finding in about:
+            hushed[finding] = max(hushed.get(finding, "minor"), step.severity, key=rank)
+        for _, notice, receipt in desk.waits():
+            if notice.kind == "reminded":
+                highest = hushed.get(receipt.finding_id)
+                assert rank(notice.told) <= rank(highest) or spared(desk, receipt), "nothing was hushed there"
+
+
+def spared(desk: Desk, receipt: Receipt) -> bool:
+    """Whether an acknowledgement or a snooze ever held this finding back from this destination."""
+    return any(
+        (row.finding_id, row.destination) == (receipt.finding_id, receipt.destination)
+        and row.reason in ("acknowledged", "snoozed")
+        for row in desk.rows
+    )

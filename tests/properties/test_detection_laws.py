@@ -126,6 +126,28 @@ def troubles(seed: int, length: int, days: int) -> list[Interaction]:
     return sorted(made, key=lambda one: one.position)
 
 
+def mixed_troubles(seed: int, length: int, days: int) -> list[Interaction]:
+    """Small troubles that make each other graver: who gives up again, who is charged again, whom self-service fails."""
+    rng = Random(seed)
+    made: list[Interaction] = []
+    for number in range(length):
+        at = START + rng.randrange(days) * DAY + rng.choice((9, 10)) * HOUR
+        name = f"i{number:02}"
+        match rng.choice(("wait", "wait", "wait", "gave up", "gave up", "gave up", "failed", "charged")):
+            case "wait":
+                more = {"outcome": "abandoned"} if rng.random() < 0.2 else {"treatment": "indifferent"}
+                one = builders.visit(at, ANN, id=name, wait=2000, **(more if rng.random() < 0.5 else {}))
+            case "gave up":
+                one = builders.chat(at, ANN, id=name, ends="abandoned")
+            case "failed":
+                one = builders.online("self_service", at, ANN, id=name, success=False)
+            case _:
+                price = {"price_charged": Decimal(rng.choice(("15", "30"))), "price_agreed": Decimal(20)}
+                one = builders.visit(at, ANN, id=name, wait=2000, order_id="O", price_currency="EUR", **price)
+        made.append(one)
+    return sorted(made, key=lambda one: one.position)
+
+
 def verdicts(seed: int, length: int, days: int) -> list[Interaction]:
     """Matters said to be unresolved, and resolved now and then, by keys that overlap."""
     rng = Random(seed)
@@ -340,6 +362,34 @@ def test_no_smaller_set_of_its_evidence_than_the_counterfactual_does(
             assert of_another or not {one.identity for one in other.evidence} <= evidence
         for fewer in range(len(finding.counterfactual)):
             assert all(left(finding, gone) for gone in combinations(sorted(evidence), fewer))
+
+
+@given(
+    st.builds(mixed_troubles, st.integers(0, 10**9), st.integers(5, 10), st.sampled_from((6, 12, 25))),
+    st.sampled_from((0, 3 * DAY)),
+)
+@settings(max_examples=300, deadline=None)
+def test_without_the_counterfactual_of_a_thousand_cuts_none_stands_on_its_evidence_and_without_fewer_one_does(
+    line: list[Interaction], later: Micros
+) -> None:
+    """The whole catalogue is asked: whatever becomes graver or milder when these interactions are gone."""
+    now = now_of(line, later)
+
+    def stands_without(gone: Sequence[Identity], evidence: set[Identity]) -> bool:
+        without = [one for one in line if Identity(*one.key) not in gone]
+        return any(
+            one.rule == "thousand_cuts" and not evidence.isdisjoint([seen.identity for seen in one.evidence])
+            for one in detect(ANN, without, now, rules()).findings
+        )
+
+    for finding in detect(ANN, line, now, rules()).findings:
+        if finding.rule != "thousand_cuts":
+            continue
+        evidence = {one.identity for one in finding.evidence}
+        assert set(finding.counterfactual) <= evidence
+        assert not stands_without(finding.counterfactual, evidence)
+        for fewer in range(len(finding.counterfactual)):
+            assert all(stands_without(gone, evidence) for gone in combinations(sorted(evidence), fewer))
 
 
 @given(stories)

@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.findings import Contribution, Finding
-from schemas.interaction import DAY, Interaction
+from schemas.interaction import CONTROL_KEY, DAY, Interaction, decode_interaction
 from schemas.links import Statement
+from streams.agents import journeys
 from streams.core.batch import advance_batch
 from streams.core.detection.customer import Detection
 from streams.core.identification.index import IdentityIndex
@@ -169,3 +170,36 @@ def test_the_agent_may_die_before_its_rows_are_written_when_a_late_event_joins_t
     world.settle()
     everything = [*told, *arriving]
     assert world.tables.shown() == known_from_the_start(IdentityPolicy(), JOURNEYS, [], everything).shown()
+
+
+@pytest.mark.parametrize("crash", [False, True], ids=["as it is", "handled, then read again"])
+@pytest.mark.parametrize("portion", [journeys.JUDGED_AT_ONCE, 0], ids=["at once", "others first"])
+def test_a_second_telling_does_not_overtake_the_first_when_both_are_sent_on(
+    crash: bool, portion: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An equal revision changes nothing: what is held is the first, and is sent on before what has just come."""
+    monkeypatch.setattr(journeys, "JUDGED_AT_ONCE", portion)
+    world = AgentWorld(IdentityPolicy(), JOURNEYS, Random(1), partitions=2, workers=1)
+    (worker,) = world.workers
+    first = msgspec.structs.replace(called(1, 0, phone="+1"), text="one", offset=10)
+    world.identify(worker, [first])
+    world.settle()
+    world.identify(worker, [msgspec.structs.replace(first, text="two", offset=20)])
+    if crash:
+        committed = [partition.committed for partition in world.partitions]
+        for number, partition in enumerate(world.partitions):
+            world.work(number, 100)
+            if (ownership := worker.owns.get(number)) is not None:
+                world.finish(number, ownership, 100)
+            partition.committed = committed[number]
+            world.assign(number)
+    world.links.append(Statement("crm", "1", 0, 0, True, ("crm:K", "phone:+1")))
+    world.read(worker, 1)
+    world.settle()
+    sent_on = [
+        one.offset
+        for log in world.logs
+        for key, value in log
+        if key != CONTROL_KEY and (one := decode_interaction(value)).customer == "crm:K"
+    ]
+    assert sent_on == [10, 20]

@@ -19,11 +19,14 @@ from streams.commands.checks import (
     judge_space,
     local_ports,
 )
+from streams.commands.checks_alerts import Untold, check_alerts, judge_routes, judge_untold
 from streams.commands.checks_servers import judge_clock, judge_lag, judge_topics
 from streams.commands.doctor import lines_of, verdict
 from streams.kafka.admin import Difference, Survey
 from streams.kafka.lag import PartitionLag
 from streams.settings import Settings, load_settings
+
+WHSEC = "whsec_" + "QUFB" * 10
 
 
 @pytest.fixture
@@ -174,3 +177,69 @@ def test_wrong_settings_are_a_failed_check_and_no_crash(
     (check,) = json.loads(capsys.readouterr().out)["checks"]
     assert (check["name"], check["status"]) == ("settings", "fail")
     assert check["found"].startswith("TOUCHLINE_KAFKA__PARTITIONS: ")
+
+
+ALERTS = """
+[[alerts.routes]]
+to = ["duty"]
+rules = ["{rule}"]
+
+[alerts.destinations.duty]
+kind = "webhook"
+url = "https://h.example/"
+"""
+
+
+def written(folder: Path, rule: str, **secrets: str) -> Settings:
+    """Settings with one route to one webhook."""
+    file = folder / "touchline.toml"
+    file.write_text(ALERTS.format(rule=rule), encoding="utf-8")
+    return load_settings({f"TOUCHLINE_ALERT_SECRETS__{name}": text for name, text in secrets.items()}, file)
+
+
+def test_destinations_and_routes_are_looked_at_without_telling_anybody(tmp_path: Path) -> None:
+    found = {check.name: check for check in check_alerts(written(tmp_path, "overcharge", DUTY=WHSEC))}
+    assert {name: check.status for name, check in found.items()} == {"destinations": "ok", "routes": "ok"}
+    assert found["destinations"].found.startswith("duty")
+
+
+def test_a_secret_that_is_missing_fails_by_name(tmp_path: Path) -> None:
+    check = next(check_alerts(written(tmp_path, "overcharge")))
+    assert (check.name, check.status) == ("destinations", "fail")
+    assert check.found.startswith("TOUCHLINE_ALERT_SECRETS__DUTY: ")
+    assert "bug" not in check.what_to_do
+
+
+def test_a_route_for_a_rule_that_is_nowhere_is_a_warning(tmp_path: Path) -> None:
+    _, check = check_alerts(written(tmp_path, "overchrge", DUTY=WHSEC))
+    assert (check.name, check.status) == ("routes", "warn")
+    assert "route 1 names 'overchrge'" in check.found
+    assert "overcharge" in check.what_to_do
+    assert judge_routes([["a"], ["b", "c"]], {"a", "b", "c"}).status == "ok"
+
+
+def test_rules_that_cannot_be_read_are_a_warning_and_hide_nothing(tmp_path: Path) -> None:
+    settings = written(tmp_path, "overcharge", DUTY=WHSEC)
+    rules = settings.rules.model_copy(update={"directory": tmp_path})
+    found = list(check_alerts(settings.model_copy(update={"rules": rules})))
+    assert [(check.name, check.status) for check in found] == [("destinations", "ok"), ("routes", "warn")]
+
+
+def test_without_destinations_it_is_said_that_alerts_are_only_stored(settings: Settings) -> None:
+    (check,) = check_alerts(settings)
+    assert (check.status, "no_route" in check.found) == ("ok", True)
+
+
+def test_what_waits_and_what_failed_is_told_by_destination_number_and_reason() -> None:
+    check = judge_untold([Untold("duty", 12, 0, ""), Untold("hook", 1, 3, "refused: HTTP 400: \x1bno")])
+    assert check.status == "warn"
+    assert check.found == (
+        "duty: 12 waiting for more than 10 min; "
+        "hook: 1 waiting for more than 10 min, 3 failed within a day (last: refused: HTTP 400: \\x1bno)"
+    )
+    assert "workers' logs" in check.what_to_do
+    assert "status = 'failed'" in check.what_to_do
+
+
+def test_when_everybody_is_told_all_is_well() -> None:
+    assert judge_untold([]).status == "ok"

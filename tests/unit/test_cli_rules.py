@@ -9,15 +9,17 @@ import pytest
 
 from schemas.findings import SEVERITIES
 from schemas.interaction import DAY
+from schemas.rule_sets import RuleFiles, encode_rules
 from streams import cli
 from streams.backtest import Period, Raised
-from streams.commands import rules_in_force
+from streams.commands import rules, rules_in_force
 from streams.commands.backtest_report import Tally, difference, percent
 from streams.commands.columns import table
 from streams.commands.rules import told_of
-from streams.commands.rules_in_force import InForce
+from streams.commands.rules_in_force import InForce, published
 from streams.core.detection.ruleset import version_of
 from streams.rule_files import CATALOGUE, load_rules, read_rules
+from streams.rule_sets import read_folder
 
 Capture = pytest.CaptureFixture[str]
 
@@ -74,7 +76,7 @@ def test_a_wrong_entry_is_named_with_file_line_and_field(folder: Path, capsys: C
     assert cli.run(["rules", "check", str(folder)]) == 1
     said = capsys.readouterr().out.splitlines()
     assert said[0].startswith(f"{folder}/gave_up.yaml:3: cool_down: ")
-    assert said[-1].endswith("1 files with problems")
+    assert said[-1].endswith(": 1 file with problems")
 
 
 def test_every_wrong_file_is_named_and_the_others_are_checked(folder: Path, capsys: Capture) -> None:
@@ -277,3 +279,78 @@ def test_rules_known_by_their_findings_alone_are_not_called_missing() -> None:
     assert [told_of(listed, force) for force in (None, by_findings, whole_set)] == ["", "", "no"]
     assert told_of({**listed, "in_force": "v1"}, by_findings) == "v1"
     assert told_of({**listed, "in_force": "v2"}, by_findings) == "yes"
+
+
+# What was published and not accepted
+
+
+REFUSED = encode_rules(RuleFiles("v1", {"gave_up.yaml": "id: gave_up\nno_more: allowed\n"}))
+
+
+@pytest.fixture
+def records(monkeypatch: pytest.MonkeyPatch) -> dict[str, bytes]:
+    """The newest record of rules by topic, as a broker would have it."""
+    kept: dict[str, bytes] = {}
+    monkeypatch.setattr(rules_in_force, "newest", lambda _broker, topic, *_: kept.get(topic))
+    return kept
+
+
+def test_a_record_that_is_refused_leaves_what_the_changelog_has_in_force(records: dict[str, bytes]) -> None:
+    shipped = read_folder(CATALOGUE, 30 * DAY)
+    records |= {"p.interactions": REFUSED, "p.timelines": encode_rules(shipped)}
+    force = published("broker", "p.", 30 * DAY)
+    assert force is not None
+    assert (force.version, force.versions, force.source) == (
+        shipped.version,
+        load_rules().versions,
+        "the topic p.timelines",
+    )
+    assert force.refused is not None
+    assert force.refused.startswith("version v1: gave_up.yaml:")
+    records["p.interactions"] = records["p.timelines"]
+    force = published("broker", "p.", 30 * DAY)
+    assert force is not None
+    assert (force.source, force.refused) == ("the topic p.interactions", None)
+
+
+@pytest.mark.parametrize("topics", [["p.interactions"], ["p.timelines"], ["p.interactions", "p.timelines"]])
+def test_where_every_record_is_refused_none_is_in_force(records: dict[str, bytes], topics: list[str]) -> None:
+    records |= dict.fromkeys(topics, REFUSED)
+    force = published("broker", "p.", 30 * DAY)
+    assert force is not None
+    assert (force.version, dict(force.versions)) == (None, {})
+    assert force.refused is not None
+    assert told_of({"rule_version": "v", "in_force": None}, force) == "no"
+
+
+def test_the_list_says_what_the_workers_refuse(
+    records: dict[str, bytes], capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        rules, "in_force", lambda _settings, horizon: published("broker", "touchline.", horizon)
+    )
+    records["touchline.interactions"] = REFUSED
+    assert cli.run(["rules", "list"]) == 0
+    said = capsys.readouterr().out
+    assert "in force: none (the topic touchline.interactions)" in said
+    assert "refused by the workers: version v1: gave_up.yaml:" in said
+    assert cli.run(["rules", "list", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)["in_force"]
+    assert told["version"] is None
+    assert "no_more: there is no such entry" in told["refused"]
+
+
+def test_what_editors_leave_beside_a_rule_is_not_checked(folder: Path, capsys: Capture) -> None:
+    (folder / ".#gave_up.yaml").symlink_to("ann@host.1:9")
+    (folder / "#gave_up.yaml").write_text("id: [")
+    status, document = checked(capsys, folder)
+    assert status == 0
+    assert [Path(one["file"]).name for one in document["files"]] == ["gave_up.yaml", "low_rating.yaml"]
+
+
+@pytest.mark.parametrize(("files", "said"), [(1, "1 file, "), (2, "2 files, ")])
+def test_files_are_counted_in_words(folder: Path, capsys: Capture, files: int, said: str) -> None:
+    if files == 1:
+        (folder / "low_rating.yaml").unlink()
+    assert cli.run(["rules", "check", str(folder)]) == 0
+    assert capsys.readouterr().out.splitlines()[-1].startswith(said)

@@ -36,6 +36,11 @@ def test_m_is_minutes_and_ms_is_milliseconds() -> None:
     assert parse_duration("1m") / parse_duration("1ms") == 60_000
 
 
+def test_more_than_a_duration_can_be_is_refused() -> None:
+    with pytest.raises(ValueError, match="longer than a duration can be"):
+        parse_duration("999999999999999d")
+
+
 @pytest.mark.parametrize("text", ["", "soon", "7 days please", "d7", "7x", "1d-12h", "--", "P"])
 def test_anything_else_is_refused_with_the_accepted_forms(text: str) -> None:
     with pytest.raises(ValueError, match=r"7d, 12h, 30m, 90s"):

@@ -44,6 +44,10 @@ def acknowledge(book: Book, said: Acknowledgement, gate: Gate, now: Micros, poli
     known = next((item for item in book.hushes if (item.held, item.target) == (hush.held, target)), None)
     if hush.until <= now if known is None else hush.at < known.at or hush == known:
         return Decided(book)
+    if (
+        known is not None and hush.until <= now
+    ):  # what ends is what was hushed, whatever the word that ends it names
+        hush = _replace(known, until=hush.until, at=hush.at)
     hushes = tuple(item for item in book.hushes if item is not known)
     book = _replace(book, hushes=(*hushes, hush))
     rows: list[AlertRow] = []

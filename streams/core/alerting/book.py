@@ -15,6 +15,9 @@ from schemas.notices import CLOSING, NoticeKind
 Held = Literal["acknowledged", "snoozed", "cool_down", "flood"]
 """Why a destination has not been told of a finding that stands."""
 
+OVER_BEFORE_TOLD: Final = "over_before_told"
+"""The reason stored of a notice that waited until there was nothing to say any more."""
+
 FLOOD_PREFIX: Final = b"\x00flood\x1f"
 """No customer key begins with a NUL."""
 
@@ -35,9 +38,12 @@ class Thread(msgspec.Struct, frozen=True, array_like=True, gc=False):
     since: Micros = 0
     """When `pending` was decided."""
     held: Held | None = None
+    """Why it was not told; of a finding that it knows, only what a hush held back."""
     repeat_at: Micros | None = None
     incident: int | None = None
     """Of a flood, while the destination knows of it: the partition that names the incident (`summary_key`)."""
+    folded: Micros | None = None
+    """The window of the flood guard that counts it for a summary, while its newest alert is folded."""
 
     @property
     def opens(self) -> bool:
@@ -69,12 +75,14 @@ class Record(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class Cooled(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """A rule was told to a destination: nothing as severe or milder follows before `until`."""
+    """A finding was told to a destination: nothing of its rule as severe or milder follows before `until`."""
 
     rule: str
     destination: str
     until: Micros
     severity: Severity
+    finding_id: str = ""
+    """Empty in what was stored before findings were named."""
 
 
 class Hush(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -95,7 +103,10 @@ class Hush(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class FloodLine(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """One destination in one window of the flood guard, and what the last summary folded."""
+    """One destination in one window of the flood guard, and what the last summary folded.
+
+    `examples` have a customer as often as findings of theirs are counted, the newest only.
+    """
 
     destination: str
     passed: int = 0
@@ -191,12 +202,6 @@ def with_thread(record: Record, thread: Thread) -> Record:
     else:
         threads = (*record.threads, thread)
     return msgspec.structs.replace(record, threads=threads)
-
-
-def without_cool_down(book: Book, rule: str, destination: str) -> Book:
-    """The book after what started a cool-down came to nothing: nobody was told, so nobody needs to be spared."""
-    left = tuple(item for item in book.cooled if (item.rule, item.destination) != (rule, destination))
-    return book if len(left) == len(book.cooled) else msgspec.structs.replace(book, cooled=left)
 
 
 def row_of(

@@ -1,7 +1,8 @@
 """What one change of one finding means for each destination.
 
 A destination is told of a finding when it stands and nothing holds it back, again when it grows after the cool-down or
-becomes more severe, and of its end when it was told of it. What is more severe is never held back by what is milder.
+becomes more severe, and of its end when it was told of it. What is more severe is never held back by what is milder,
+nothing by what was withdrawn.
 
 The state is by level, not by edge: a thread keeps what a destination was told and the one notice that waits. A newer
 notice takes the place of one that was not said yet, so a destination that was down is told how things are, not how
@@ -13,26 +14,25 @@ from typing import Final
 import msgspec
 
 from schemas.alerts import Alert, AlertRow, encode_alert_record
-from schemas.interaction import SECOND, Micros
+from schemas.interaction import Micros
 from schemas.notices import NoticeKind
 from streams.core.alerting.book import (
+    OVER_BEFORE_TOLD,
     Book,
-    Cooled,
     Decided,
     Record,
     Thread,
     row_of,
     with_record,
     with_thread,
-    without_cool_down,
 )
+from streams.core.alerting.cooling import with_cool_down, without_unsaid, without_untrue
 from streams.core.alerting.flood import Gate
 from streams.core.alerting.policy import AlertPolicy, rank
-from streams.core.alerting.schedule import held_back, scheduled
+from streams.core.alerting.schedule import HUSHED, held_back, scheduled
 
 _replace = msgspec.structs.replace
 
-_UNSAID: Final = "over_before_told"
 _NEVER: Final = "never_told"
 
 
@@ -43,9 +43,12 @@ def decide(book: Book, alert: Alert, gate: Gate, now: Micros, policy: AlertPolic
     kept of a finding that concerns no destination: its rows, should it come again, are the same. `gate` is the flood
     guard of the partition.
     """
-    before, known = book, book.record(alert.finding_id)
+    known = book.record(alert.finding_id)
     if known is not None and alert.version <= known.version:
         return Decided(book)
+    if alert.state == "withdrawn":
+        book = without_untrue(book, alert.finding_id)
+    before = book
     record = Record(
         alert.finding_id,
         alert.rule,
@@ -54,7 +57,7 @@ def decide(book: Book, alert: Alert, gate: Gate, now: Micros, policy: AlertPolic
         alert.state,
         encode_alert_record(alert),
         over_at=None if alert.state == "open" else now,
-        threads=() if known is None else known.threads,
+        threads=() if known is None else tuple(gate.take_back(known, alert, one) for one in known.threads),
     )
     if alert.state == "open":
         book, rows = _stands(book, record, alert, gate, now, policy)
@@ -63,7 +66,7 @@ def decide(book: Book, alert: Alert, gate: Gate, now: Micros, policy: AlertPolic
         book, rows = _is_over(book, record, alert, was_over, now, policy)
     kept = book.record(alert.finding_id)
     if known is None and (kept is None or not kept.threads):
-        return Decided(before, tuple(rows))
+        return Decided(scheduled(before, policy), tuple(rows))
     return Decided(scheduled(book, policy), tuple(rows))
 
 
@@ -77,16 +80,21 @@ def offer(
     now: Micros,
     policy: AlertPolicy,
 ) -> tuple[Book, Thread, AlertRow]:
-    """Let a thread say that the finding stands, unless something holds it back: then nothing waits, and why is kept."""
+    """Let a thread say that the finding stands, unless something holds it back: then nothing waits, and why is kept.
+
+    No cool-down spares anybody what has become more severe, or a reminder that was asked for.
+    """
     escalates = thread.told is not None and rank(alert.severity) > rank(thread.told)
-    held = held_back(book, record, thread.destination, now, cooling=not escalates)
-    if held is None and not gate.admit(alert, thread.destination):
-        held = "flood"
+    cooling = not escalates and kind != "reminded"
+    held = held_back(book, record, thread.destination, now, cooling=cooling)
+    if held is None:
+        thread = gate.counted(record, alert, thread)
+        held = None if thread.folded is None else "flood"
     if held is not None:
-        quiet = _replace(thread, held=held if thread.told is None else None)
+        quiet = _replace(thread, held=held if thread.told is None or held in HUSHED else None)
         return book, quiet, row_of(alert, thread, kind, "suppressed", held, now, alert.version)
     loud = _replace(thread, pending=kind, version=alert.version, since=now, held=None)
-    return _cooled(book, alert, thread.destination, now, policy), loud, _pending(alert, loud, now)
+    return with_cool_down(book, alert, thread.destination, now, policy), loud, _pending(alert, loud, now)
 
 
 def _stands(
@@ -105,7 +113,8 @@ def _stands(
             kind: NoticeKind = "raised" if thread.told is None else "updated"
             thread = _replace(thread, pending=kind, version=alert.version)
             rows.append(_pending(alert, thread, now))
-            book = _cooled(book, alert, destination, now, policy)
+            book = _without_unsaid(book, record.finding_id, thread)
+            book = with_cool_down(book, alert, destination, now, policy)
         else:
             kind = "raised" if thread.told is None else "updated"
             book, thread, row = offer(book, record, alert, thread, kind, gate, now, policy)
@@ -123,11 +132,11 @@ def _is_over(
     for before in record.threads:
         thread = _replace(before, held=None, repeat_at=None)
         if before.pending is not None:
-            reason = _UNSAID if before.opens and not before.knows else "superseded"
+            reason = OVER_BEFORE_TOLD if before.opens and not before.knows else "superseded"
             rows.append(_superseded(alert, before, now, reason))
             thread = _replace(thread, pending=None)
-            if reason == _UNSAID:
-                book = without_cool_down(book, record.rule, before.destination)
+            if before.opens:
+                book = _without_unsaid(book, record.finding_id, before)
         thread, row = close(thread, alert, was_over, now, policy)
         rows.append(row)
         record = with_thread(record, thread)
@@ -155,25 +164,17 @@ def close(
     return thread, _pending(alert, thread, now)
 
 
+def _without_unsaid(book: Book, finding_id: str, thread: Thread) -> Book:
+    """The book without the cool-down of what waits in a thread, because newer news takes its place."""
+    said = book.record(finding_id)
+    assert said is not None, "something waits in it"
+    return without_unsaid(book, finding_id, thread.destination, said.severity, thread.knows)
+
+
 def _ending(alert: Alert) -> NoticeKind:
     if alert.state == "resolved":
         return "resolved"
     return "withdrawn" if alert.state == "withdrawn" else "settled"
-
-
-def _cooled(book: Book, alert: Alert, destination: str, now: Micros, policy: AlertPolicy) -> Book:
-    """The book with a cool-down from now on, at the highest severity that is cooling."""
-    duration = policy.cool_down if alert.cool_down is None else int(alert.cool_down * SECOND)
-    if duration <= 0:
-        return book
-    severity = alert.severity
-    others = []
-    for item in book.cooled:
-        if (item.rule, item.destination) != (alert.rule, destination):
-            others.append(item)
-        elif now < item.until and rank(item.severity) > rank(severity):
-            severity = item.severity
-    return _replace(book, cooled=(*others, Cooled(alert.rule, destination, now + duration, severity)))
 
 
 def _pending(alert: Alert, thread: Thread, now: Micros) -> AlertRow:

@@ -1,8 +1,10 @@
 """The flood guard: so many alerts of one rule and severity pass in a window; the rest become one summary.
 
 Counting is by severity, so a flood of minor findings never folds a severe one. Windows are aligned to the epoch, so
-that the guards of all partitions end theirs at the same instant. A crash in the middle of a batch can make a guard
-count a few alerts twice or not at all; what it folded is stored with its reason either way.
+that the guards of all partitions end theirs at the same instant. A finding that is over, changed or told by itself
+before its summary is said is taken back: a summary counts what stands, each finding once, and when nothing does it is
+not said. A crash in the middle of a delivery can make a guard count or take back a few twice; what it folded is stored
+with its reason either way.
 """
 
 from typing import Final
@@ -15,6 +17,7 @@ from schemas.interaction import Micros
 from schemas.timestamps import format_timestamp
 from streams.core.alerting.book import (
     FLOOD_PREFIX,
+    OVER_BEFORE_TOLD,
     Book,
     Decided,
     Flood,
@@ -22,6 +25,7 @@ from streams.core.alerting.book import (
     Record,
     Thread,
     row_of,
+    with_record,
     with_thread,
 )
 from streams.core.alerting.policy import AlertPolicy
@@ -30,6 +34,9 @@ from streams.core.alerting.shelf import Shelf
 
 EXAMPLES: Final = 5
 """Customers that a summary names."""
+
+_REMEMBERED: Final = 4 * EXAMPLES
+"""Findings whose customers a guard keeps: when some of them are over, a summary still has somebody to name."""
 
 _replace = msgspec.structs.replace
 
@@ -48,22 +55,35 @@ class Gate:
         self._policy = policy
         self.rows: list[AlertRow] = []
 
-    def admit(self, alert: Alert, destination: str) -> bool:
-        """Count an alert that is to be told; False when it is folded."""
+    def counted(self, record: Record, alert: Alert, thread: Thread) -> Thread:
+        """Count a finding that is to be told of. The thread, with `folded` when a summary will tell it instead."""
+        thread = self.take_back(record, alert, thread)
         key = flood_key(alert.rule, alert.severity)
         book = self._open(key, alert)
         assert book.flood is not None
-        line = book.flood.line(destination)
+        line = book.flood.line(thread.destination)
         if line.passed < self._policy.flood_limit:
-            counted = _replace(line, passed=line.passed + 1)
+            line = _replace(line, passed=line.passed + 1)
         else:
-            examples = line.examples
-            if len(examples) < EXAMPLES and alert.customer not in examples:
-                examples = (*examples, alert.customer)
-            counted = _replace(line, folded=line.folded + 1, examples=examples)
-        book = _replace(book, flood=_with_line(book.flood, counted))
+            examples = (*line.examples, alert.customer)[-_REMEMBERED:]
+            line = _replace(line, folded=line.folded + 1, examples=examples)
+            thread = _replace(thread, folded=book.flood.window)
+        book = _replace(book, flood=_with_line(book.flood, line))
         self._shelf.put(key, scheduled(book, self._policy))
-        return counted.passed > line.passed
+        return thread
+
+    def take_back(self, record: Record, alert: Alert, thread: Thread) -> Thread:
+        """The thread without `folded`: no summary that is still to be said counts the finding any more.
+
+        `record` is the finding as it was folded, `alert` names its customer.
+        """
+        if thread.folded is None:
+            return thread
+        key = flood_key(record.rule, record.severity)
+        done = _taken_back(self._shelf.get(key), thread, alert.customer, self._now, self._policy)
+        self._shelf.put(key, done.book)
+        self.rows.extend(done.rows)
+        return _replace(thread, folded=None)
 
     def _open(self, key: bytes, alert: Alert) -> Book:
         rolled = roll(self._shelf.get(key), self._now, self._policy)
@@ -96,7 +116,7 @@ def roll(book: Book, now: Micros, policy: AlertPolicy) -> Decided:
                     reported=line.folded + (line.reported if unsaid else 0),
                     reported_since=line.reported_since if unsaid else flood.window,
                     reported_until=ended,
-                    reported_examples=(line.reported_examples + line.examples)[:EXAMPLES]
+                    reported_examples=(line.reported_examples + line.examples)[-_REMEMBERED:]
                     if unsaid
                     else line.examples,
                 )
@@ -120,6 +140,37 @@ def roll(book: Book, now: Micros, policy: AlertPolicy) -> Decided:
     flood = _replace(flood, window=window, lines=tuple(lines))
     book = _replace(book, flood=flood, records=(record,) if threads else ())
     return Decided(scheduled(book, policy), tuple(rows))
+
+
+def _taken_back(book: Book, thread: Thread, customer: str, now: Micros, policy: AlertPolicy) -> Decided:
+    """The guard after a finding that `thread.folded` counts is over. A summary that was said stays as it was said."""
+    flood, window = book.flood, thread.folded
+    if flood is None or window is None:
+        return Decided(book)
+    rows: list[AlertRow] = []
+    line = flood.line(thread.destination)
+    record = _summary(book, flood)
+    summary = record.thread(thread.destination)
+    if window == flood.window:
+        line = _replace(line, folded=max(0, line.folded - 1), examples=_without_one(line.examples, customer))
+    elif summary.pending == "folded" and line.reported_since <= window < line.reported_until:
+        examples = _without_one(line.reported_examples, customer)
+        line = _replace(line, reported=max(0, line.reported - 1), reported_examples=examples)
+        if not line.reported:
+            rows.append(
+                row_of(_alert(flood), summary, "folded", "suppressed", OVER_BEFORE_TOLD, now, summary.version)
+            )
+            book = with_record(book, with_thread(record, _replace(summary, pending=None)))
+    book = _replace(book, flood=_with_line(flood, line))
+    return Decided(scheduled(book, policy), tuple(rows))
+
+
+def _without_one(names: tuple[str, ...], name: str) -> tuple[str, ...]:
+    """The names without the first of these; as they are when it is none of them."""
+    if name not in names:
+        return names
+    place = names.index(name)
+    return names[:place] + names[place + 1 :]
 
 
 def _calmed(thread: Thread, policy: AlertPolicy, window: Micros, now: Micros) -> Thread:

@@ -22,9 +22,10 @@ from streams.core.alerting.book import (
     row_of,
     with_record,
     with_thread,
-    without_cool_down,
 )
+from streams.core.alerting.cooling import without_unsaid
 from streams.core.alerting.decide import close
+from streams.core.alerting.flood import EXAMPLES
 from streams.core.alerting.policy import AlertPolicy, rank
 from streams.core.alerting.schedule import scheduled
 
@@ -115,7 +116,10 @@ def delivered(book: Book, receipt: Receipt, now: Micros, policy: AlertPolicy) ->
     else:
         traits = policy.destinations.get(thread.destination)
         repeat = None if traits is None or traits.repeat is None else now + traits.repeat
-        thread = _replace(thread, told=receipt.severity, maybe=None, heard=True, held=None, repeat_at=repeat)
+        held = (
+            thread.held if receipt.kind in ("repeated", "acknowledged") else None
+        )  # neither tells anything new
+        thread = _replace(thread, told=receipt.severity, maybe=None, heard=True, held=held, repeat_at=repeat)
         thread = _replace(thread, incident=receipt.incident)
         if record.state != "open":
             thread = _replace(thread, repeat_at=None)
@@ -154,7 +158,7 @@ def refused(
     *,
     word: Literal["refused", "gave_up"],
 ) -> Decided:
-    """It cannot be said: it has failed, and does not wait any more. A cool-down that it had begun is lifted."""
+    """It cannot be said: it has failed, and does not wait any more. The cool-down that it had begun is lifted."""
     record = book.record(receipt.finding_id)
     if record is None:
         return Decided(book)
@@ -166,10 +170,10 @@ def refused(
     row = row_of(alert, thread, receipt.kind, "failed", text, now, receipt.version)
     if receipt.kind in CLOSING:
         thread = _replace(thread, told=None, maybe=None, repeat_at=None)
-    elif thread.repeat_at is not None:
+    else:
+        book = without_unsaid(book, record.finding_id, receipt.destination, receipt.severity, thread.told)
+    if thread.repeat_at is not None:
         thread = _replace(thread, repeat_at=_next_repeat(thread, now, policy))
-    if thread.told is None:
-        book = without_cool_down(book, record.rule, receipt.destination)
     return Decided(scheduled(with_record(book, with_thread(record, thread)), policy), (row,))
 
 
@@ -216,7 +220,7 @@ def _folded(flood: Flood, destination: str) -> Folded:
         line.reported,
         format_timestamp(line.reported_since),
         format_timestamp(line.reported_until),
-        line.reported_examples,
+        tuple(dict.fromkeys(line.reported_examples))[:EXAMPLES],
     )
 
 

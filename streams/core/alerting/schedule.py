@@ -14,7 +14,10 @@ NEVER: Final[Micros] = -1
 AT_ONCE: Final[Micros] = 0
 """Due: what held it back is gone before its time."""
 
-_PASSING: Final = frozenset({"acknowledged", "snoozed", "cool_down"})
+HUSHED: Final = frozenset({"acknowledged", "snoozed"})
+"""Why something is held back because people said so."""
+
+_PASSING: Final = HUSHED | {"cool_down"}
 
 
 def held_back(
@@ -46,9 +49,12 @@ def scheduled(book: Book, policy: AlertPolicy) -> Book:
             if thread.pending is not None:
                 waiting += 1
                 instants.append(thread.since + policy.give_up)
-            elif thread.repeat_at is not None:
+                continue
+            if thread.repeat_at is not None:
                 instants.append(thread.repeat_at)
-            elif thread.held in _PASSING and not held_back(book, record, thread.destination, NEVER):
+            if thread.held in _PASSING and not held_back(
+                book, record, thread.destination, NEVER, cooling=thread.told is None
+            ):
                 instants.append(AT_ONCE)
     if book.flood is not None:
         instants.append(book.flood.window + policy.flood_window)

@@ -1,5 +1,7 @@
 """What the passing of time means: holds that end, repetitions, notices given up, findings forgotten."""
 
+from collections.abc import Sequence
+
 import msgspec
 
 from schemas.alerts import AlertRow, decode_alert
@@ -8,17 +10,17 @@ from schemas.notices import NoticeKind
 from streams.core.alerting.book import (
     Book,
     Decided,
+    Hush,
     Record,
     Thread,
     with_record,
     with_thread,
-    without_cool_down,
 )
 from streams.core.alerting.decide import offer
 from streams.core.alerting.flood import Gate, roll
 from streams.core.alerting.outbox import given_up
-from streams.core.alerting.policy import AlertPolicy
-from streams.core.alerting.schedule import held_back, scheduled
+from streams.core.alerting.policy import AlertPolicy, rank
+from streams.core.alerting.schedule import HUSHED, held_back, scheduled
 
 _replace = msgspec.structs.replace
 
@@ -26,8 +28,10 @@ _replace = msgspec.structs.replace
 def wake(book: Book, gate: Gate, now: Micros, policy: AlertPolicy) -> Decided:
     """The book at `now`.
 
-    What a cool-down or a hush held back and still stands is told once that is over; a finding whose hush ended is told
-    again to those who know it (`reminded`). What a flood folded stays folded. Before `book.due` nothing changes.
+    What a cool-down or a hush held back and still stands is told once that is over. A finding whose hush ended is told
+    again (`reminded`) to those who know it as something that was hushed, or were spared something of it, not to those
+    who were told something graver meanwhile. What a flood folded stays folded. Before `book.due` nothing
+    changes.
     """
     rows: list[AlertRow] = []
     if book.flood is not None:
@@ -45,17 +49,24 @@ def wake(book: Book, gate: Gate, now: Micros, policy: AlertPolicy) -> Decided:
     for record in book.records:
         if record.state != "open":
             continue
-        unhushed = any(hush.covers(record) for hush in ended)
+        over = tuple(hush for hush in ended if hush.covers(record))
         for thread in record.threads:
-            book, told = _continue(book, record.finding_id, thread, unhushed, gate, now, policy)
+            book, told = _continue(book, record.finding_id, thread, over, gate, now, policy)
             rows += told
     records = tuple(record for record in book.records if not _forgettable(record, now, policy))
     return Decided(scheduled(_replace(book, records=records), policy), tuple(rows))
 
 
 def _continue(
-    book: Book, finding_id: str, thread: Thread, unhushed: bool, gate: Gate, now: Micros, policy: AlertPolicy
+    book: Book,
+    finding_id: str,
+    thread: Thread,
+    over: Sequence[Hush],
+    gate: Gate,
+    now: Micros,
+    policy: AlertPolicy,
 ) -> tuple[Book, list[AlertRow]]:
+    """What waits at one destination from now on. `over` are the hushes of this finding that have ended."""
     record = book.record(finding_id)
     assert record is not None
     if thread.pending is not None:
@@ -67,18 +78,20 @@ def _continue(
     if thread.told is None:
         if thread.held in (None, "flood") or held_back(book, record, thread.destination, now):
             return book, []
-    elif not unhushed or held_back(book, record, thread.destination, now, cooling=False):
+    elif not _spared(thread, over) or held_back(book, record, thread.destination, now, cooling=False):
         if due:
             repeated = _replace(thread, pending="repeated", version=record.version, since=now)
             book = with_record(book, with_thread(record, repeated))
         return book, []
     alert = decode_alert(record.alert)
-    kind: NoticeKind = "raised"
-    if thread.told is not None:  # a reminder that was asked for is not spared by a cool-down
-        kind = "reminded"
-        book = without_cool_down(book, record.rule, thread.destination)
+    kind: NoticeKind = "raised" if thread.told is None else "reminded"
     book, thread, row = offer(book, record, alert, thread, kind, gate, now, policy)
     return with_record(book, with_thread(record, thread)), [row]
+
+
+def _spared(thread: Thread, over: Sequence[Hush]) -> bool:
+    """Whether a destination that knows of a finding was spared something of it that it may hear from now on."""
+    return thread.held in HUSHED or any(rank(thread.told) <= rank(hush.severity) for hush in over)
 
 
 def _forgettable(record: Record, now: Micros, policy: AlertPolicy) -> bool:

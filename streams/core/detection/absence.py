@@ -8,10 +8,10 @@ from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from schemas.findings import Finding, Severity
-from schemas.interaction import Micros
+from schemas.interaction import Interaction, Micros
 from schemas.timestamps import format_timestamp
 from streams.core.detection.calendars import Calendar, Pause
 from streams.core.detection.draft import NOTHING, Draft, Expectation, Seen, changeable_for, earliest
@@ -35,7 +35,7 @@ class Absence:
     after: int
     unless: int
     names: int
-    kept_by: tuple[str, ...]
+    kept_by: tuple[Callable[[Interaction], Any], ...]
     within: Micros | None
     severity: Severity
     calendar: Calendar

@@ -6,13 +6,24 @@ The only kind that looks at findings in place of interactions; `detect` asks it 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Protocol
 
 from schemas.findings import Evidence, Finding, Identity, Severity
 from schemas.interaction import Micros
 from streams.core.detection.bursts import bursts
-from streams.core.detection.cuts import Cut, fewest_interactions
+from streams.core.detection.cuts import Cut, Left, Place, fewest_interactions
 from streams.core.detection.draft import Draft, Told
 from streams.core.detection.spans import spoken
+
+
+class Otherwise(Protocol):
+    """What some of the cases would find without some interactions (`streams.core.detection.otherwise`)."""
+
+    def concerns(self, finding: Finding, /) -> bool:
+        """Whether a finding is of these cases."""
+
+    def without(self, gone: frozenset[Place], /) -> Sequence[Finding] | None:
+        """All that they would find; None: the same as with them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +39,21 @@ class Accumulation:
     without: frozenset[Severity]
     severity: Severity
 
-    def gather(self, findings: Sequence[Finding], final: Sequence[Finding], horizon: Micros) -> list[Draft]:
+    @property
+    def minded(self) -> frozenset[Severity]:
+        """The severities of findings that make a difference here."""
+        return self.without | {self.of}
+
+    def gather(
+        self,
+        findings: Sequence[Finding],
+        final: Sequence[Finding],
+        horizon: Micros,
+        otherwise: Otherwise | None = None,
+    ) -> list[Draft]:
         """What stands over `findings`, which are all that were not withdrawn but those of this case; `final` are
         the findings of this case that nothing can change any more. Anchor and evidence are told, not
-        indices.
+        indices. `otherwise` tells which findings would be others without some interactions; None: none would.
         """
         cuts = sorted((one for one in findings if one.severity == self.of), key=_place)
         if len(cuts) < self.at_least:
@@ -47,12 +69,22 @@ class Accumulation:
 
         done_until = max((finding.extends_to for finding in final), default=None)
         found: list[Draft] = []
-        for first, completed, last in bursts(
+        counted = bursts(
             times, None, self.at_least, within, horizon=horizon, done_until=done_until, counts=alone
-        ):
+        )
+        for first, completed, last in counted:
             members = cuts[first : last + 1]
+            since, until = times[first] - within, times[completed] + horizon
+            others = [
+                one
+                for index, one in enumerate(cuts)
+                if since <= one.raised_at <= until
+                and (done_until is None or one.raised_at > done_until)
+                and not any(burst.first <= index <= burst.last for burst in counted)
+            ]
+            left = _Left(self, members, others, cuts, grave, since, until, otherwise)
             counterfactual = fewest_interactions(
-                [_cut(one) for one in members], [_cut(one) for one in grave], self.at_least, within
+                left.cuts, left.graver, self.at_least, within, left.without if otherwise is not None else None
             )
             found.append(
                 Draft(
@@ -69,6 +101,67 @@ class Accumulation:
                 )
             )
         return found
+
+
+class _Left:
+    """What is left to count when interactions go: findings with them, and others that become milder or graver."""
+
+    def __init__(
+        self,
+        case: Accumulation,
+        members: Sequence[Finding],
+        others: Sequence[Finding],
+        known: Sequence[Finding],
+        grave: Sequence[Finding],
+        since: Micros,
+        until: Micros,
+        otherwise: Otherwise | None,
+    ) -> None:
+        """Of one that gathers `members`; `others` of their severity are near, but not gathered, out of all `known`."""
+        self.case = case
+        self.members = {one.finding_id for one in members}
+        self.others = {one.finding_id for one in others}
+        self.known = {one.finding_id for one in known}
+        self.since = since
+        self.until = until
+        self.otherwise = otherwise
+        self.cuts = self._cuts([*members, *others])
+        self.graver = [_cut(one) for one in grave]
+        concerned = otherwise.concerns if otherwise is not None else _never
+        self.unconcerned = [one for one in (*members, *others) if not concerned(one)]
+        self.grave_anyway = [_cut(one) for one in grave if not concerned(one)]
+
+    def without(self, gone: frozenset[Place]) -> Left | None:
+        """What would be there to count; None: the same, less what rests on these."""
+        found = self.otherwise.without(gone) if self.otherwise is not None else None
+        if found is None:
+            return None
+        mild = [
+            one
+            for one in found
+            if one.severity == self.case.of
+            and self.since <= one.raised_at <= self.until
+            and (
+                one.finding_id in self.members
+                or one.finding_id in self.others
+                or one.finding_id not in self.known
+            )
+        ]
+        grave = [_cut(one) for one in found if one.severity in self.case.without]
+        return self._cuts([*self.unconcerned, *mild]), [*self.grave_anyway, *grave]
+
+    def _cuts(self, findings: Sequence[Finding]) -> list[Cut]:
+        cuts = [_cut(one)._replace(member=one.finding_id in self.members) for one in findings]
+        cuts.sort(key=_at)
+        return cuts
+
+
+def _never(_: Finding) -> bool:
+    return False
+
+
+def _at(cut: Cut) -> Micros:
+    return cut.at
 
 
 def _place(finding: Finding) -> tuple[Micros, str]:

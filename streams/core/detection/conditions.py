@@ -9,17 +9,26 @@
     any: [{...}, {...}]                   also: all, not
 
 All entries of a mapping must hold. A field that is absent equals nothing and compares with nothing; `not` holds for it.
+What no interaction of the contract can fulfil is refused, and so is a mapping that says nothing.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 from operator import attrgetter, ge, gt, le, lt
-from types import NoneType
-from typing import Any, Final, Literal, get_args, get_origin, get_type_hints
+from typing import Any, Final, Literal, get_args, get_type_hints
 
 from schemas.interaction import Interaction
-from schemas.vocabulary import INTERACTION_TYPES
+from schemas.vocabulary import CaseAction
+from streams.core.detection.operands import (
+    Number,
+    OperandError,
+    is_number,
+    number,
+    refuse_never,
+    types_on,
+    values_of_field,
+    words_of,
+)
 from streams.core.facets import is_contact, known_outcome
 
 Test = Callable[[Interaction], bool]
@@ -32,10 +41,13 @@ _COMPARISONS: Final[dict[str, Callable[[Any, Any], bool]]] = {
     "at_most": le,
 }
 _OPERATORS: Final = ("in", "not", "exists", *_COMPARISONS)
-_NUMBERS: Final = (int, float, Decimal)
 CONTACT_TYPES: Final = frozenset({"call", "voicemail", "sms", "message", "visit", "form", "chat"})
 """The only types that can be contacts (`streams.core.facets.is_contact`); a test holds the two together."""
-_TYPES: Final = frozenset(kind for kinds in INTERACTION_TYPES.values() for kind in kinds)
+_DECIDE_THE_TYPE: Final = ("type", "channel", "contact")
+_ONLY_CASE_UPDATES: Final = frozenset({"case_update"})
+_CASE_ACTIONS: Final = frozenset(get_args(CaseAction))
+_DEEPEST: Final = 32
+"""Entries of a path; a YAML alias may lead back to itself."""
 
 
 class ConditionError(ValueError):
@@ -94,6 +106,11 @@ def field_names() -> list[str]:
     return sorted([*(_HINTS.keys() - _NOT_SELECTED), *_DERIVED])
 
 
+def field_hints() -> dict[str, Any]:
+    """The fields of the contract that a rule may name, `attributes.NAME` aside, with their types."""
+    return {name: hint for name, hint in _HINTS.items() if name not in _NOT_SELECTED}
+
+
 def reader_of(name: str, path: Sequence[str | int] = ()) -> tuple[Callable[[Interaction], Any], Any]:
     """How to read a field and what type it has; raises `ConditionError`."""
     if name in _DERIVED:
@@ -110,21 +127,38 @@ def reader_of(name: str, path: Sequence[str | int] = ()) -> tuple[Callable[[Inte
 
 def compile_condition(spec: Mapping[str, Any], path: Sequence[str | int] = ()) -> Condition:
     """Compile a condition as the rule file has it; raises `ConditionError` with the path to what is wrong."""
+    return _mapping(spec, path, None)
+
+
+def _mapping(spec: Any, path: Sequence[str | int], among: frozenset[str] | None) -> Condition:
+    """A condition on interactions of which it is known that they are of the types `among`; None: of any."""
     if not isinstance(spec, Mapping):
         raise ConditionError(path, "write a mapping of fields, such as {type: call}")
-    parts = [_entry(str(name), value, (*path, str(name))) for name, value in spec.items()]
-    return _all_of(parts)
+    if not spec:
+        raise ConditionError(
+            path, "an empty condition selects everything: name a field, such as {channel: {exists: true}}"
+        )
+    if len(path) > _DEEPEST:
+        raise ConditionError(path[:_DEEPEST], "the condition is nested too deeply")
+    for name in _DECIDE_THE_TYPE:
+        if name in spec:
+            types = _field(name, spec[name], (*path, name), None).types
+            if types is not None:
+                among = types if among is None else among & types
+    if among is not None and not among:
+        raise ConditionError(path, "no interaction has such a type on such a channel: this never holds")
+    return _all_of([_entry(str(name), value, (*path, str(name)), among) for name, value in spec.items()])
 
 
-def _entry(name: str, value: Any, path: Sequence[str | int]) -> Condition:
+def _entry(name: str, value: Any, path: Sequence[str | int], among: frozenset[str] | None) -> Condition:
     match name:
         case "any" | "all":
             if not isinstance(value, list) or not value:
                 raise ConditionError(path, f"{name} takes a list of conditions")
-            parts = [compile_condition(one, (*path, index)) for index, one in enumerate(value)]
+            parts = [_mapping(one, (*path, index), among) for index, one in enumerate(value)]
             return _any_of(parts) if name == "any" else _all_of(parts)
         case "not":
-            inner = compile_condition(value, path)
+            inner = _mapping(value, path, among)
             test = inner.holds
             return Condition(
                 lambda interaction: not test(interaction),
@@ -135,10 +169,10 @@ def _entry(name: str, value: Any, path: Sequence[str | int]) -> Condition:
                 inner.amounts,
             )
         case _:
-            return _field(name, value, path)
+            return _field(name, value, path, among)
 
 
-def _field(name: str, value: Any, path: Sequence[str | int]) -> Condition:
+def _field(name: str, value: Any, path: Sequence[str | int], among: frozenset[str] | None) -> Condition:
     read, hint = reader_of(name, path)
     if not isinstance(value, Mapping):
         value = {"in": value}
@@ -147,80 +181,60 @@ def _field(name: str, value: Any, path: Sequence[str | int]) -> Condition:
     tests: list[Test] = []
     types: frozenset[str] | None = None
     amounts = frozenset[str]()
-    is_number = bool(_plain(hint) & set(_NUMBERS))
+    limits: dict[str, Number] = {}
+    numeric = is_number(hint)
+    words = words_of(name, hint)
+    if name == "action" and among == _ONLY_CASE_UPDATES:
+        words = _CASE_ACTIONS
     for operator, operand in value.items():
         where = (*path, operator) if operator != "in" else path
-        match operator:
-            case "in" | "not":
-                wanted = frozenset(_operands(name, hint, operand, where))
-                tests.append(_membership(read, wanted, operator == "in"))
-                if is_number:
+        try:
+            match operator:
+                case "in" | "not":
+                    wanted = frozenset(values_of_field(name, hint, operand, words))
+                    tests.append(_membership(read, wanted, operator == "in"))
+                    if numeric:
+                        amounts = frozenset({name})
+                    if operator == "in":
+                        types = _types_of(name, wanted)
+                case "exists":
+                    if not isinstance(operand, bool):
+                        raise ConditionError(where, "exists takes true or false")
+                    if not operand and len(value) > 1:
+                        raise ConditionError(where, f"{name} cannot be absent and be compared: leave one out")
+                    tests.append(_existence(read, operand))
+                case _ if operator in _COMPARISONS:
+                    if not numeric:
+                        raise ConditionError(where, f"{name} is no number")
                     amounts = frozenset({name})
-                if name == "type" and operator == "in":
-                    types = wanted
-            case "exists":
-                if not isinstance(operand, bool):
-                    raise ConditionError(where, "exists takes true or false")
-                tests.append(_existence(read, operand))
-            case _ if operator in _COMPARISONS:
-                if not is_number:
-                    raise ConditionError(where, f"{name} is no number")
-                amounts = frozenset({name})
-                tests.append(_comparison(read, _COMPARISONS[operator], _number(operand, hint, where)))
-            case _:
-                raise ConditionError(where, f"{operator!r} is none of {', '.join(_OPERATORS)}")
-    if name == "contact" and value.get("in") is True:
-        types = CONTACT_TYPES
+                    limit = limits[operator] = number(name, hint, operand)
+                    tests.append(_comparison(read, _COMPARISONS[operator], limit))
+                case _:
+                    raise ConditionError(where, f"{operator!r} is none of {', '.join(_OPERATORS)}")
+        except OperandError as error:
+            raise ConditionError(where, str(error)) from None
+    try:
+        refuse_never(name, limits)
+    except OperandError as error:
+        raise ConditionError(path, str(error)) from None
     only_exists = value.keys() == {"exists"} and name in _HINTS
     return Condition(
         _conjunction(tests),
         (name,),
         types,
-        frozenset() if is_number or only_exists else frozenset(BEHIND_DERIVED.get(name, (name,))),
-        frozenset({name}) if only_exists or (is_number and not amounts) else frozenset(),
+        frozenset() if numeric or only_exists else frozenset(BEHIND_DERIVED.get(name, (name,))),
+        frozenset({name}) if only_exists or (numeric and not amounts) else frozenset(),
         amounts,
     )
 
 
-def _plain(hint: Any) -> set[Any]:
-    """The types that a field may have, less None; a literal counts as its values' type."""
-    options = get_args(hint) if get_origin(hint) is not Literal and get_args(hint) else (hint,)
-    return {type(get_args(one)[0]) if get_origin(one) is Literal else one for one in options} - {NoneType}
-
-
-def _words(hint: Any) -> set[Any]:
-    """The closed set of words of a field; empty when it is open."""
-    options = (hint,) if get_origin(hint) is Literal else get_args(hint)
-    return {word for one in options if get_origin(one) is Literal for word in get_args(one)}
-
-
-def _operands(name: str, hint: Any, value: Any, path: Sequence[str | int]) -> list[Any]:
-    values = value if isinstance(value, list) else [value]
-    words = _TYPES if name == "type" else _words(hint)
-    plain = _plain(hint)
-    for one in values:
-        if words and one not in words:
-            raise ConditionError(path, f"{one!r} is none of {', '.join(sorted(words))}")
-        if plain & set(_NUMBERS):
-            if isinstance(one, bool) or not isinstance(one, int | float | str):
-                raise ConditionError(path, f"{name} is a number, {one!r} is not")
-        elif type(one) not in plain:
-            kind = "true or false" if bool in plain else "text (put it in quotes)"
-            raise ConditionError(path, f"{name} takes {kind}, not {one!r}")
-    return [_number(one, hint, path) for one in values] if plain & set(_NUMBERS) else values
-
-
-def _number(value: Any, hint: Any, path: Sequence[str | int]) -> float | Decimal:
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        raise ConditionError(path, f"{value!r} is no number")
-    if Decimal in _plain(hint):
-        try:
-            return Decimal(str(value))
-        except ArithmeticError:
-            raise ConditionError(path, f"{value!r} is no number") from None
-    if isinstance(value, str):
-        raise ConditionError(path, f"{value!r} is no number")
-    return value
+def _types_of(name: str, wanted: frozenset[Any]) -> frozenset[str] | None:
+    """The interaction types that can fulfil a field's being one of some values, None when any can."""
+    if name == "type":
+        return wanted
+    if name == "channel":
+        return types_on(tuple(wanted))
+    return CONTACT_TYPES if name == "contact" and wanted == {True} else None
 
 
 def _membership(read: Callable[[Interaction], Any], wanted: frozenset[Any], is_in: bool) -> Test:
@@ -239,7 +253,7 @@ def _existence(read: Callable[[Interaction], Any], wanted: bool) -> Test:
 
 
 def _comparison(
-    read: Callable[[Interaction], Any], compare: Callable[[Any, Any], bool], limit: float | Decimal
+    read: Callable[[Interaction], Any], compare: Callable[[Any, Any], bool], limit: Number
 ) -> Test:
     def holds(interaction: Interaction) -> bool:
         value = read(interaction)

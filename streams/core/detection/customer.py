@@ -27,6 +27,12 @@ EVERYTHING_STAYS: Final[Micros] = -(1 << 62)
 """Nothing occurred earlier: of no interaction it is asked whether it must be held longer."""
 
 
+REMEMBERED: Final = 2
+"""Raise it when what is remembered comes to mean something else: whoever was evaluated before is evaluated anew, as
+under other rules.
+"""
+
+
 class Detection:
     """What detection depends on: the rules in force, how lights are lit, and the key of the findings' ids (empty:
     none). `version` changes with any of them.
@@ -36,7 +42,7 @@ class Detection:
         self.rules: Final = rules
         self.light: Final = light
         self.id_key: Final = id_key
-        told = f"{rules.version} {light!r}{key_mark(id_key)}"
+        told = f"{REMEMBERED} {rules.version} {light!r}{key_mark(id_key)}"
         self.version: Final = blake2b(told.encode(), digest_size=6).hexdigest()
 
 
@@ -58,12 +64,12 @@ def watch(
     now: Micros,
     detection: Detection,
     removed: Sequence[tuple[str, str]] = (),
-    held: int = 0,
+    earlier: CustomerState | None = None,
 ) -> Told:
     """Evaluate the rules for a customer whose journeys have just been evaluated.
 
     `state` is the state after that, `left` the steps that left its timeline in doing so (in order), `arrivals` what was
-    put on it, `removed` what was taken off it because it is another customer's, `held` how many steps it had before.
+    put on it, `removed` what was taken off it because it is another customer's, `earlier` the state before all that.
     Running it again from the same `before` tells the same, with the same sequence numbers.
     """
     rules = detection.rules
@@ -97,6 +103,12 @@ def watch(
         expects_before=cut if aside else EVERYTHING_STAYS,
         id_key=detection.id_key,
     )
+    changeover: Mapping[str, Finding] | None = None
+    if not same and before.known:
+        nothing_new = not arrivals and not removed
+        under = detected.findings if nothing_new else _as_it_was(customer, before, earlier, clock, detection)
+        changeover = {finding.finding_id: finding for finding in under}
+    held = earlier.held if earlier is not None else 0
     after = transition(
         before.known,
         detected,
@@ -105,9 +117,11 @@ def watch(
         rules,
         complete_from=complete_from,
         removed=[Identity(*one) for one in removed],
-        replaced=_replaced(before, held - len(removed), len(steps), arrivals, detection),
+        replaced=_replaced(before, held - len(removed), len(steps), arrivals),
         due=before.due,
         memory=detection.light.memory,
+        outlived=before.outlived,
+        changeover=changeover,
     )
     due = after.next_due
     light, colours, lit_until = None, before.colours, before.lit_until
@@ -144,8 +158,26 @@ def watch(
             touched,
             packed([*[marks[place] for place in places], *marks[len(aside) :]], rules),
             lit_until,
+            after.outlived,
         ),
     )
+
+
+def _as_it_was(
+    customer: str, before: Remembered, earlier: CustomerState | None, clock: Micros, detection: Detection
+) -> Sequence[Finding]:
+    """What the rules find in all that was held before anything arrived or was taken away."""
+    rules = detection.rules
+    steps = before.steps()
+    if earlier is not None:
+        steps = steps + earlier.steps()
+    complete_from = rules.complete_from(before.forgotten_before)
+    line = [step.interaction() for step in steps]
+    final = final_of(before.known, complete_from)
+    seen = detect(
+        customer, line, clock, rules, final=final, complete_from=complete_from, id_key=detection.id_key
+    )
+    return seen.findings
 
 
 def _is_quiet(
@@ -178,13 +210,12 @@ def _untouched(known: Sequence[Finding], arrivals: Sequence[Interaction]) -> Seq
 
 
 def _replaced(
-    before: Remembered, stayed: int, now: int, arrivals: Sequence[Interaction], detection: Detection
+    before: Remembered, stayed: int, now: int, arrivals: Sequence[Interaction]
 ) -> Sequence[Identity]:
     """The arrivals that took the place of an earlier revision: if any did, those that are no first revision. `stayed`
-    steps were on the timeline, and `now` there are so many in all. None where the rules are others, since then they
-    may be what makes the difference.
+    steps were on the timeline, and `now` there are so many in all.
     """
-    if stayed + before.held + len(arrivals) <= now or before.version != detection.version:
+    if stayed + before.held + len(arrivals) <= now:
         return ()
     return [Identity(one.source, one.id) for one in arrivals if one.revision]
 
@@ -207,6 +238,7 @@ def _grown(before: Remembered, line: HeldLine, touched: Micros, detection: Detec
         touched,
         packed(line.traits.marks, detection.rules),
         before.lit_until,
+        before.outlived,
     )
 
 

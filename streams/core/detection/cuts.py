@@ -1,6 +1,6 @@
 """How few interactions must go so that too few findings are left: one interaction may carry several of them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
 from schemas.findings import Identity
@@ -18,27 +18,46 @@ class Cut(NamedTuple):
 
     at: Micros
     rests_on: frozenset[Place]
+    member: bool = True
+    """Whether it is counted as things are; else it may come to be."""
+
+
+Left = tuple[Sequence[Cut], Sequence[Cut]]
+"""Cuts in order of time, and graver ones."""
 
 
 def fewest_interactions(
-    cuts: Sequence[Cut], graver: Sequence[Cut], at_least: int, within: Micros
+    cuts: Sequence[Cut],
+    graver: Sequence[Cut],
+    at_least: int,
+    within: Micros,
+    without: Callable[[frozenset[Place]], Left | None] | None = None,
 ) -> tuple[Identity, ...]:
-    """A smallest set of interactions without which no `within` that ends at a cut holds `at_least` of them and none
-    of the `graver`. `cuts` are in order of time.
+    """A smallest set of interactions, of those on which members rest, without which no `within` that ends at a cut
+    holds `at_least` of them, a member among them, and none of the `graver`. `cuts` are in order of time. `without` says
+    what there would be without some interactions, where it is not what there is less what rests on them.
 
-    Exact up to a bounded effort; then window by window what takes the most cuts with it, a set that does but may not be
-    the smallest. Of several of a size it is the first that is met, the latest interactions (by time, source, id) of the
-    earliest window being tried first.
+    Exact up to a bounded effort, where nothing goes but with all that it rests on; then window by window what takes
+    the most cuts with it, a set that does but may not be the smallest. Of several of a size it is the first that is
+    met, the latest interactions (by time, source, id) of the earliest window being tried first.
     """
-    found = _Search(cuts, graver, at_least, within).fewest()
+    found = _Search(cuts, graver, at_least, within, without).fewest()
     return tuple(sorted(Identity(source, name) for _, source, name in found))
 
 
 class _Search:
     """The search, which goes deeper by one interaction at a time."""
 
-    def __init__(self, cuts: Sequence[Cut], graver: Sequence[Cut], at_least: int, within: Micros) -> None:
+    def __init__(
+        self,
+        cuts: Sequence[Cut],
+        graver: Sequence[Cut],
+        at_least: int,
+        within: Micros,
+        without: Callable[[frozenset[Place]], Left | None] | None,
+    ) -> None:
         self.cuts = cuts
+        self.without = without
         first, last = cuts[0].at - within, cuts[-1].at
         self.graver = [one for one in graver if first <= one.at <= last]
         self.at_least = at_least
@@ -48,6 +67,7 @@ class _Search:
         for cut in cuts:
             for place in cut.rests_on:
                 carried[place] = carried.get(place, 0) + 1
+        self.may_go: frozenset[Place] = frozenset().union(*[cut.rests_on for cut in cuts if cut.member])
         self.carries = carried
         self.most = max(carried.values(), default=1)
         """So many cuts go with one interaction at the most."""
@@ -90,7 +110,9 @@ class _Search:
         gone: frozenset[Place] = frozenset()
         window = self._window(gone)
         while window:
-            best: frozenset[Place] = frozenset()
+            best = self.may_go - gone
+            if not best:
+                break
             worth = -1.0
             for more in self._ways(window, gone):
                 carried = sum([self.carries[place] for place in more]) / len(more)
@@ -102,16 +124,30 @@ class _Search:
 
     def _ways(self, window: Sequence[Cut], gone: frozenset[Place]) -> list[frozenset[Place]]:
         """What else must go for one of a window's cuts to go, the latest first: one of them has to."""
-        ways = {cut.rests_on - gone for cut in window}
+        ways = {way for cut in window if (way := cut.rests_on - gone) and way <= self.may_go}
         return sorted(ways, key=_descending, reverse=True)
 
     def _window(self, gone: frozenset[Place]) -> Sequence[Cut]:
-        """The last `at_least` cuts of the earliest window that stands without `gone`; none: nothing stands."""
-        left = [cut for cut in self.cuts if not _goes(cut, gone)]
-        graver = [one.at for one in self.graver if not _goes(one, gone)]
+        """`at_least` cuts of the earliest window that stands without `gone`, the last with a member among them; none:
+        nothing stands.
+        """
+        there: Left | None = self.without(gone) if self.without is not None and gone else None
+        cuts, heavy = there if there is not None else (self.cuts, self.graver)
+        left = [cut for cut in cuts if not _goes(cut, gone)]
+        graver = [one.at for one in heavy if not _goes(one, gone)]
         for last in range(self.at_least - 1, len(left)):
-            if self._stands(left[last - self.at_least + 1].at, left[last].at, graver):
-                return left[last - self.at_least + 1 : last + 1]
+            first = last - self.at_least + 1
+            if self._stands(left[first].at, left[last].at, graver):
+                window = left[first : last + 1]
+                member = last
+                while (
+                    member >= 0 and not left[member].member and left[last].at - left[member].at <= self.within
+                ):
+                    member -= 1
+                if member >= first:
+                    return window
+                if member >= 0 and left[member].member and left[last].at - left[member].at <= self.within:
+                    return [left[member], *window[1:]]
         return ()
 
     def _needed(self, gone: frozenset[Place]) -> int:
@@ -122,7 +158,7 @@ class _Search:
         kept: list[Micros] = []
         taken = 0
         for cut in self.cuts:
-            if _goes(cut, gone):
+            if not cut.member or _goes(cut, gone):
                 continue
             kept.append(cut.at)
             if len(kept) >= self.at_least and self._stands(kept[-self.at_least], cut.at, graver):

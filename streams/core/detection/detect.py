@@ -5,10 +5,12 @@ from hashlib import blake2b
 from typing import NamedTuple
 
 from schemas.findings import Evidence, Finding, FindingState, Identity
-from schemas.interaction import Interaction, Micros
+from schemas.interaction import Micros
 from streams.core.detection.draft import Draft, Expectation, earliest
-from streams.core.detection.line import Interactions, Line, Traits, values_of
+from streams.core.detection.line import Interactions, Line, Traits
+from streams.core.detection.otherwise import Otherwise
 from streams.core.detection.ruleset import CompiledAccumulation, CompiledCase, RuleSet
+from streams.core.detection.sentences import said
 
 
 class Detected(NamedTuple):
@@ -78,7 +80,9 @@ def detect(
                 findings.append(same or _finding(customer, line, case, draft, id_key))
     if findings or final:
         for accumulation in rules.accumulations:
-            findings.extend(_gathered(customer, line, accumulation, findings, finals, complete_from, id_key))
+            findings.extend(
+                _gathered(customer, line, rules, accumulation, findings, finals, complete_from, id_key)
+            )
     if not findings:
         return Detected((), next_due, held_until)
     for finding in findings:
@@ -169,7 +173,7 @@ def _finding(customer: str, line: Line, case: CompiledCase, draft: Draft, id_key
         Identity(anchor.source, anchor.id),
         evidence,
         tuple([line.identity(index) for index in fewest]),
-        _Words(draft.facts(), anchor, case.fields),
+        said(case.sentence, draft.facts, anchor, case.fields),
         id_key,
     )
 
@@ -182,7 +186,7 @@ def _made(
     anchor: Identity,
     evidence: tuple[Evidence, ...],
     counterfactual: tuple[Identity, ...],
-    words: Mapping[str, str],
+    sentence: str,
     id_key: bytes,
 ) -> Finding:
     if case.channel == "anchor":
@@ -204,7 +208,7 @@ def _made(
         anchor,
         evidence,
         counterfactual,
-        case.sentence.format_map(words),
+        sentence,
         case.action,
         draft.subjects,
         draft.extends_to,
@@ -214,6 +218,7 @@ def _made(
 def _gathered(
     customer: str,
     line: Line,
+    rules: RuleSet,
     case: CompiledAccumulation,
     findings: Sequence[Finding],
     finals: Mapping[tuple[str, str], Sequence[Finding]],
@@ -223,27 +228,30 @@ def _gathered(
     mine = (case.rule.id, case.name)
     told = [one for one in findings if (one.rule, one.case) != mine]
     told.extend(one for key, several in finals.items() if key != mine for one in several)
+    otherwise = Otherwise(
+        line,
+        rules.cases,
+        finals,
+        complete_from,
+        case.detector.minded,
+        lambda rest, one, draft: _finding(customer, rest, one, draft, id_key),
+    )
     made: list[Finding] = []
-    for draft in case.detector.gather(told, finals.get(mine, ()), line.horizon):
+    for draft in case.detector.gather(told, finals.get(mine, ()), line.horizon, otherwise):
         if draft.told is None or (complete_from is not None and draft.raised_at < complete_from):
             continue
         evidence, anchor, counterfactual = draft.told
         made.append(
-            _made(customer, line, case, draft, anchor, evidence, counterfactual, draft.facts(), id_key)
+            _made(
+                customer,
+                line,
+                case,
+                draft,
+                anchor,
+                evidence,
+                counterfactual,
+                said(case.sentence, draft.facts),
+                id_key,
+            )
         )
     return made
-
-
-class _Words(dict[str, str]):
-    """The words of a sentence: the detector's facts, then the fields of the anchor; what is absent is `?`."""
-
-    def __init__(self, facts: Mapping[str, str], anchor: Interaction, fields: Sequence[str]) -> None:
-        super().__init__(facts)
-        self.anchor = anchor
-        self.fields = fields
-
-    def __missing__(self, name: str) -> str:
-        if name == "values":
-            told = values_of(self.anchor, self.fields)
-            return ", ".join(f"{field.replace('_', ' ')} {value}" for field, value in told.items())
-        return values_of(self.anchor, (name,)).get(name, "?")

@@ -1,6 +1,6 @@
 """A finding's life: what was known of a customer, what is detected now, and the difference to tell."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -9,7 +9,7 @@ from schemas.findings import ChangeKind, Finding, FindingChange, Identity
 from schemas.interaction import Interaction, Micros
 from streams.core.detection.detect import Detected
 from streams.core.detection.draft import earliest
-from streams.core.detection.reasons import Learnt, Reason, cause_of, last_at, why_raised
+from streams.core.detection.reasons import RULE_CHANGED, Learnt, Reason, cause_of, last_at, why_raised
 from streams.core.detection.ruleset import RuleSet
 
 __all__ = ["KnownFinding", "Transition", "cause_of", "final_of", "kind_of_change", "transition"]
@@ -24,6 +24,8 @@ class Transition(NamedTuple):
     known: tuple[KnownFinding, ...]
     changes: tuple[FindingChange, ...]
     next_due: Micros | None
+    outlived: tuple[str, ...] = ()
+    """Ids of those known that rules of before found and that have ceased to stand by a change of rules alone."""
 
 
 def final_of(known: Iterable[KnownFinding], complete_from: Micros | None) -> list[KnownFinding]:
@@ -47,18 +49,30 @@ def transition(
     replaced: Sequence[Identity] = (),
     due: Micros | None = None,
     memory: Micros | None = None,
+    outlived: Collection[str] = (),
+    changeover: Mapping[str, Finding] | None = None,
 ) -> Transition:
     """Compare what was known with what `detect` found at `now`, and tell the difference.
 
     - detected and not known: `raised` (and at once `resolved` or `settled`, if it is);
     - known and detected with other content: `updated`; with another state: `resolved`, `reopened`, `settled`;
     - known and not detected any more: `withdrawn`, with the arrival (or removal) that did it. Only learning
-      withdraws, never age: what was raised before `complete_from` stays as it was. A finding of a rule that has
-      changed since, or is gone, is `settled`: the new version says nothing about what the old one found.
+      withdraws, never age: what was raised before `complete_from` stays as it was.
 
     A finding keeps the rule version that found it until its content changes. `arrivals` are the interactions that
     were put on the timeline since the last transition, `removed` those taken away, because they are another customer's.
     Findings older than `memory` that are final are forgotten; nothing is told of that.
+
+    `changeover` is given at the one transition at which other rules are in force than at the last: by id, what these
+    find at `now` in what was held then, with no arrival and no removal. What differs there from what was known is the
+    rules' doing (what time does at that very transition too), the rest is the arrivals': whether these come with the
+    rules or after them, it ends in the same. A finding that is missing there is
+
+    - `settled` if its own rule has changed or is gone: the new version says nothing about what the old one found. It is
+      `outlived` (to be given to the next transition), and stays unless its evidence is taken away or a rule in force
+      finds it again;
+    - `withdrawn` if its own rule is what found it: one that gathers what others do not find any more, or is back and
+      says no.
 
     For the reasons alone (`why_raised`): `replaced` are those of the arrivals that took the place of an earlier
     revision, `due` is the `next_due` of the last transition, or earlier.
@@ -68,6 +82,7 @@ def transition(
     found = {finding.finding_id: finding for finding in detected.findings}
     kept: list[KnownFinding] = []
     changes: list[FindingChange] = []
+    staying: list[str] = []
     next_due = detected.next_due
     for before in known:
         after = found.pop(before.finding_id, None)
@@ -80,16 +95,29 @@ def transition(
             elif after is not before:
                 changes.append(_change("settled", after, rules.horizon, now, "horizon", None))
             kept.append(after)
+            if before.finding_id in outlived:
+                staying.append(before.finding_id)
             continue
+        under: Finding | None = None  # what the rules make of it with nothing new
+        if changeover is not None:
+            under = changeover.get(before.finding_id)
         if after is None:
-            if rules.versions.get(before.rule) != before.rule_version and not _rests_on(before, removed):
+            by_rules = changeover is not None and under is None and not _rests_on(before, removed)
+            if changeover is None:
+                stays = before.finding_id in outlived and not _rests_on(before, removed)
+            else:
+                stays = by_rules and rules.versions.get(before.rule) != before.rule_version
+            if stays:
                 settled = before
                 if before.state == "open":
                     settled = msgspec.structs.replace(before, state="settled")
-                    changes.append(FindingChange("settled", settled, now, "rule changed"))
+                    changes.append(FindingChange("settled", settled, now, RULE_CHANGED))
                 kept.append(settled)
+                staying.append(before.finding_id)
                 continue
             reason, cause = cause_of(before, None, arrivals, removed, replaced)
+            if by_rules:
+                reason, cause = RULE_CHANGED, None
             gone = msgspec.structs.replace(before, state="withdrawn", resolved_at=None)
             changes.append(FindingChange("withdrawn", gone, now, reason, cause))
             continue
@@ -104,16 +132,23 @@ def transition(
         reason, cause = cause_of(before, after, arrivals, removed, replaced)
         if kind == "settled":
             reason, cause = "horizon", None
-        elif rules.versions.get(before.rule) != before.rule_version and cause is None:
-            reason = "rule changed"
+        elif under is not None and under == after:
+            reason, cause = RULE_CHANGED, None
         changes.append(_change(kind, after, rules.horizon, now, reason, cause))
     if found:
         kept.extend(found.values())
-        why = why_raised(found.values(), kept, Learnt(arrivals, replaced, removed, due, known), rules)
-        for finding in found.values():
+        learnt = Learnt(arrivals, replaced, removed, due, known)
+        raised = list(found.values())
+        if changeover is None:
+            why = why_raised(raised, kept, learnt, rules)
+        else:
+            why = why_raised([one for one in raised if one.finding_id not in changeover], kept, learnt, rules)
+            by_rules_alone = [one for one in raised if one.finding_id in changeover]
+            why.update(why_raised(by_rules_alone, kept, Learnt((), (), (), due, known), rules))
+        for finding in raised:
             changes.extend(_raised(finding, why[finding.finding_id], rules.horizon))
     kept.sort(key=lambda finding: (finding.raised_at, finding.finding_id))
-    return Transition(tuple(kept), tuple(changes), next_due)
+    return Transition(tuple(kept), tuple(changes), next_due, tuple(staying))
 
 
 def _rests_on(finding: KnownFinding, identities: Sequence[Identity]) -> bool:

@@ -12,6 +12,7 @@ from schemas.interaction import Interaction, Micros
 from streams.core.detection.draft import NOTHING, Draft, Expectation, Seen, changeable_for
 from streams.core.detection.line import Line
 from streams.core.detection.prices import Charge, parted, to_hold
+from streams.core.detection.sentences import worded
 from streams.core.detection.sums import Entry, fewest_to_go, sums_above
 
 Read = Callable[[Interaction], Any]
@@ -120,7 +121,7 @@ class Mismatch:
         for members in groups.values():
             places = [(line.at[index], not line.marks[index] & self.has_expected, index) for index in members]
             places.sort()
-            name = str(tie.key(line.interactions[members[0]]))
+            name = worded(tie.name, tie.key(line.interactions[members[0]]))
             for part in parted([index for _, _, index in places], line.at, self.within):
                 chain = self._from_first(line, part)
                 if chain:

@@ -6,7 +6,7 @@ of that, only the step that learns it can tell.
 """
 
 from collections.abc import Collection, Iterable, Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from schemas.findings import Finding, Identity
 from schemas.interaction import Interaction, Micros
@@ -19,6 +19,8 @@ Reason = tuple[str, Identity | None]
 """A stable word, and the interaction that did it; None: time did, or a change of rules."""
 
 DEADLINE: Reason = ("deadline", None)
+RULE_CHANGED: Final = "rule changed"
+"""The reason where other rules did it, and no interaction."""
 
 
 class Learnt(NamedTuple):

@@ -1,13 +1,17 @@
 """Interactions that name another one by its id: of the same source if that has it, else of any."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
+from schemas.interaction import Interaction
 from streams.core.detection.line import Line
 
 
-def references(line: Line, anchors: Sequence[int], names: int, fields: Sequence[str]) -> dict[int, int]:
+def references(
+    line: Line, anchors: Sequence[int], names: int, fields: Sequence[Callable[[Interaction], Any]]
+) -> dict[int, int]:
     """For each anchor that is named in one of the fields, the earliest interaction that names it, not earlier than
-    the anchor itself. `names` marks those that have one of the fields.
+    the anchor itself. `names` marks those that have one of the fields, `fields` read them.
 
     A reference means the anchor of its own source; where that source has none of this id, every anchor that has
     it.
@@ -21,8 +25,8 @@ def references(line: Line, anchors: Sequence[int], names: int, fields: Sequence[
     found: dict[int, int] = {}
     for index in line.having(names):
         interaction = line.interactions[index]
-        for field in fields:
-            name = getattr(interaction, field)
+        for read in fields:
+            name = read(interaction)
             if name is None:
                 continue
             same = of_source.get((interaction.source, name))

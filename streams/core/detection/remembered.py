@@ -36,6 +36,8 @@ class Remembered(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """`RuleSet.mark` of the steps aside and of those on the timeline, in their order, as `RuleSet.packed` has them."""
     lit_until: Micros | None = None
     """Before it the light has the colours last told, if the findings stay; None: for ever."""
+    outlived: tuple[str, ...] = ()
+    """Ids of those of `known` that have ceased to stand by a change of rules alone (`transition`)."""
 
     def steps(self) -> list[Step]:
         """The steps aside."""

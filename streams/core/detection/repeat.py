@@ -31,6 +31,8 @@ class Repeat:
     per: tuple[str, ...]
     distinct: Callable[[Interaction], Hashable] | None = None
     put_right_by: int = 0
+    worded: Callable[[object], str] = str
+    """How a counted value is written."""
 
     def see(self, line: Line, final: Sequence[Finding]) -> Seen:
         """What stands. It never waits for anything."""
@@ -72,7 +74,7 @@ class Repeat:
                     None if righted is None else line.at[righted],
                     (key,),
                     key,
-                    partial(_facts, key, len(evidence), told, times[last] - times[first]),
+                    partial(self._facts, key, len(evidence), told, times[last] - times[first]),
                 )
             )
         return found
@@ -82,6 +84,18 @@ class Repeat:
     ) -> list[int]:
         places = fewest_to_remove(times, labels, self.at_least, self.within)
         return [evidence[place] for place in places]
+
+    def _facts(
+        self, key: str, contacts: int, labels: Sequence[Hashable] | None, span: Micros
+    ) -> dict[str, str]:
+        different = list(dict.fromkeys(labels)) if labels is not None else []
+        return {
+            "count": str(contacts if labels is None else len(different)),
+            "contacts": str(contacts),
+            "values": ", ".join([self.worded(value) for value in different]),
+            "span": spoken(span),
+            "subject": key,
+        }
 
     def _put_right(self, line: Line, key: str, after: Micros, until: Micros) -> int | None:
         """The first interaction strictly later than the last contact that puts it right."""
@@ -119,14 +133,3 @@ class Repeat:
             else:
                 kept.append((mine, draft))
         return [draft for _, draft in kept]
-
-
-def _facts(key: str, contacts: int, labels: Sequence[Hashable] | None, span: Micros) -> dict[str, str]:
-    different = list(dict.fromkeys(labels)) if labels is not None else []
-    return {
-        "count": str(contacts if labels is None else len(different)),
-        "contacts": str(contacts),
-        "values": ", ".join(map(str, different)),
-        "span": spoken(span),
-        "subject": key,
-    }

@@ -1,134 +1,39 @@
 """What a rule file may say. One file is one rule; what makes it stand is a list of cases, each of one kind.
 
-The models say what is valid; `streams.core.detection.ruleset` compiles them. Durations are written `7d`, `8h`, `90s`;
-here they are microseconds.
+The models say what is valid, and what can be meant: what they let through is evaluated without an error
+(tests/properties/test_rule_laws.py). `streams.core.detection.ruleset` compiles them. Durations are written `7d`, `8h`,
+`90s`; here they are microseconds.
 """
 
-import re
 from collections.abc import Mapping
-from string import Formatter
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    StringConstraints,
-    model_validator,
-)
+from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from schemas.findings import Severity
-from schemas.interaction import DAY, SECOND, Micros
-from streams.core.detection.calendars import HOUR, Block, day_number
-from streams.core.detection.conditions import ConditionError, compile_condition, reader_of
-from streams.durations import parse_duration
+from schemas.interaction import DAY
+from streams.core.detection.rule_calendar import CalendarFile
+from streams.core.detection.rule_values import (
+    LONGEST,
+    Amount,
+    AmountName,
+    Closed,
+    FieldName,
+    Lasting,
+    ReferenceName,
+    Sentence,
+    Slug,
+    Span,
+    Template,
+    When,
+)
+from streams.core.detection.sentences import SentenceError, check_sentence
 
-Slug = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$", max_length=64)]
-Sentence = Annotated[str, StringConstraints(min_length=1, max_length=500)]
 SubjectKey = Literal["case", "order", "reason", "thread"]
 SUBJECT_KEYS: Final[tuple[SubjectKey, ...]] = ("case", "order", "reason", "thread")
 
 DEFAULT_WEIGHTS: Final[dict[Severity, float]] = {"minor": 1.0, "major": 3.0, "severe": 10.0}
-
-
-def _span(value: Any) -> Any:
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        raise PydanticCustomError("duration", "write a duration such as 7d, 8h or 90s")
-    try:
-        span = parse_duration(str(value))
-    except ValueError as error:
-        raise PydanticCustomError("duration", "{reason}", {"reason": str(error)}) from None
-    micros = (span.days * DAY) + span.seconds * SECOND + span.microseconds
-    if micros < 0:
-        raise PydanticCustomError("duration", "a duration is not negative")
-    return micros
-
-
-def _condition(value: dict[str, Any]) -> dict[str, Any]:
-    try:
-        compile_condition(value)
-    except ConditionError as error:
-        path = list(error.path)
-        raise PydanticCustomError("condition", "{reason}", {"reason": error.reason, "path": path}) from None
-    return value
-
-
-def _field_name(name: str) -> str:
-    try:
-        reader_of(name)
-    except ConditionError as error:
-        raise PydanticCustomError("field", "{reason}", {"reason": error.reason}) from None
-    return name
-
-
-Span = Annotated[Micros, BeforeValidator(_span)]
-When = Annotated[dict[str, Any], AfterValidator(_condition)]
-FieldName = Annotated[str, AfterValidator(_field_name)]
-
-
-class Closed(BaseModel):
-    """Unknown entries are errors, types are strict, nothing changes after validation."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, use_attribute_docstrings=True)
-
-
-_CLOCK: Final = re.compile(r"^([01]\d|2[0-4]):([0-5]\d)$")
-_DAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
-
-
-def _block(text: Any) -> Any:
-    """`09:00-17:00` as time since midnight."""
-    parts = str(text).split("-")
-    clocks = [_CLOCK.match(part.strip()) for part in parts]
-    if len(parts) == 2 and all(clocks):
-        opens, closes = (int(clock[1]) * HOUR + int(clock[2]) * 60 * SECOND for clock in clocks if clock)
-        if opens < closes <= DAY:
-            return opens, closes
-    raise PydanticCustomError("block", "write opening hours within a day, such as 09:00-17:00")
-
-
-def _date(text: Any) -> Any:
-    if isinstance(text, str) and re.match(r"^\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])$", text):
-        day_number(text)
-        return text
-    raise PydanticCustomError("date", "write a date as text: '2026-03-03'")
-
-
-Hours = Annotated[tuple[int, int], BeforeValidator(_block)]
-
-
-class CalendarFile(Closed):
-    """When the company is at work."""
-
-    zone: str = "UTC"
-    """IANA name of the time zone."""
-    week: dict[Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"], list[Hours]] = Field(
-        default={day: [(9 * HOUR, 17 * HOUR)] for day in _DAYS[:5]}
-    )
-    """Opening hours of each day, several blocks if need be; a day that is not named is closed."""
-    country: str | None = None
-    """ISO 3166-1 alpha-2: its public holidays are closed."""
-    subdivision: str | None = None
-    """Part of the country whose own holidays count too."""
-    holidays: list[Annotated[str, BeforeValidator(_date)]] = []
-    """Further days that are closed."""
-
-    @model_validator(mode="after")
-    def _opens_at_all(self) -> "CalendarFile":
-        if not any(self.week.values()):
-            raise PydanticCustomError("calendar", "the calendar never opens: give at least one day its hours")
-        for day, hours in self.week.items():
-            for (_, closes), (opens, _) in zip(sorted(hours), sorted(hours)[1:], strict=False):
-                if opens < closes:
-                    raise PydanticCustomError("calendar", "the hours of {day} overlap", {"day": day})
-        return self
-
-    def blocks(self) -> tuple[tuple[Block, ...], ...]:
-        """The week from Monday on."""
-        return tuple(tuple(sorted(self.week.get(day, []))) for day in _DAYS)
 
 
 class _Case(Closed):
@@ -137,7 +42,7 @@ class _Case(Closed):
     name: Slug = "default"
     """Tells the cases of a rule apart; it is part of a finding's identity."""
     severity: Severity
-    sentence: Sentence | None = None
+    sentence: Template | None = None
     """In place of the rule's."""
     action: Sentence | None = None
     """In place of the rule's."""
@@ -156,7 +61,7 @@ class Worse(Closed):
     """What makes it worse: something of the same customer not long before."""
 
     earlier: When
-    within: Span
+    within: Lasting
     severity: Severity
 
 
@@ -165,7 +70,7 @@ class ThresholdCase(_Case):
 
     kind: Literal["threshold"]
     where: When
-    levels: list[Level] = []
+    levels: list[Level] = Field(default=[])
     """The first that holds gives the severity; where there are levels, one must hold."""
     worse: Worse | None = None
 
@@ -176,10 +81,10 @@ class RepeatCase(_Case):
     kind: Literal["repeat"]
     where: When
     at_least: Annotated[int, Field(ge=2)]
-    within: Span
+    within: Lasting
     distinct: FieldName | None = None
     """Count different values of this field, not interactions."""
-    per: list[SubjectKey] = list(SUBJECT_KEYS)
+    per: list[SubjectKey] = Field(default=list(SUBJECT_KEYS), min_length=1)
     """Keys to count by; of findings with equal evidence the key that is named first stays."""
     put_right_by: When | None = None
 
@@ -199,9 +104,9 @@ class AbsenceCase(_Case):
     """What makes it expected."""
     unless: When | None = None
     """What fulfils it when it comes; required unless `kept_by` is given."""
-    kept_by: list[FieldName] = []
+    kept_by: list[ReferenceName] = Field(default=[])
     """Fields of a later interaction that name the id of the one that made it expected."""
-    within: Span | None = None
+    within: Lasting | None = None
     due: Literal["promise"] | None = None
     working_time: bool = False
     """Whether `within` counts the calendar's working time."""
@@ -217,6 +122,8 @@ class AbsenceCase(_Case):
             raise PydanticCustomError("absence", "give either unless or kept_by")
         if self.waiting is not None and (self.within is None or self.unless is None):
             raise PydanticCustomError("absence", "waiting needs within and unless")
+        if self.working_time and self.within is None:
+            raise PydanticCustomError("absence", "working_time counts within, and a promise has its own time")
         if self.episode and self.unless is None:
             raise PydanticCustomError("absence", "an episode needs unless")
         return self
@@ -233,24 +140,32 @@ class Severe(Closed):
     """From which excess on the severity is another; either suffices."""
 
     severity: Severity
-    percent: Annotated[float, Field(ge=0)]
-    units: Annotated[float, Field(ge=0)]
+    percent: Amount
+    units: Amount
 
 
 class MismatchCase(_Case):
     """An amount above the one that was agreed."""
 
     kind: Literal["mismatch"]
-    expected: FieldName
-    actual: FieldName
-    same: list[FieldName] = []
+    expected: AmountName
+    actual: AmountName
+    same: list[FieldName] = Field(default=[])
     """Fields that must be equal (a currency); absent equals absent."""
     by: Annotated[list[Comparison], Field(min_length=1)]
     """Tried in this order."""
-    tolerance: Annotated[float, Field(ge=0)] = 0
-    within: Span
+    tolerance: Amount = 0
+    within: Lasting
     """Amounts of one key with a longer silence between them have nothing to do with each other."""
     from_excess: Severe | None = None
+
+    @model_validator(mode="after")
+    def _compares_two(self) -> "MismatchCase":
+        if self.expected == self.actual:
+            raise PydanticCustomError(
+                "mismatch", "an amount is never above itself: name two fields", {"path": ["actual"]}
+            )
+        return self
 
 
 class SequenceCase(_Case):
@@ -259,7 +174,7 @@ class SequenceCase(_Case):
     kind: Literal["sequence"]
     first: When
     then: When
-    within: Span
+    within: Lasting
     same_subject: bool = True
     last_of: When | None = None
     """`first` must hold for the last interaction before `then` of those that this selects."""
@@ -273,23 +188,24 @@ class AccumulationCase(_Case):
     kind: Literal["accumulation"]
     of: Severity
     at_least: Annotated[int, Field(ge=2)]
-    within: Span
-    without: list[Severity] = []
+    within: Lasting
+    without: list[Severity] = Field(default=[])
+
+    @model_validator(mode="after")
+    def _can_be_at_all(self) -> "AccumulationCase":
+        if self.of in self.without:
+            raise PydanticCustomError(
+                "accumulation",
+                "{of} is what it counts: without any of them it never stands",
+                {"of": self.of, "path": ["without"]},
+            )
+        return self
 
 
 Case = Annotated[
     ThresholdCase | RepeatCase | AbsenceCase | MismatchCase | SequenceCase | AccumulationCase,
     Field(discriminator="kind"),
 ]
-
-_FACTS: Final[dict[str, frozenset[str]]] = {
-    "threshold": frozenset({"values"}),
-    "repeat": frozenset({"count", "contacts", "subject", "span", "values"}),
-    "absence": frozenset({"deadline", "late", "subject", "count"}),
-    "mismatch": frozenset({"expected", "actual", "excess", "key", "unit"}),
-    "sequence": frozenset({"span", "subject", "count", "first_channel", "then_channel"}),
-    "accumulation": frozenset({"count", "span", "rules"}),
-}
 
 
 class RuleFile(Closed):
@@ -298,13 +214,13 @@ class RuleFile(Closed):
     id: Slug
     title: Sentence
     enabled: bool = True
-    weight: dict[Severity, Annotated[float, Field(gt=0, le=1_000)]] = {}
+    weight: dict[Severity, Annotated[float, Field(gt=0, le=1_000)]] = Field(default={})
     """What a finding of a severity adds to the light, where it is not the usual (minor 1, major 3, severe 10)."""
     cool_down: Span
     """For so long after an alert of this rule a further one of the same customer is held back, unless it is
     graver."""
     calendar: CalendarFile = CalendarFile()
-    sentence: Sentence
+    sentence: Template
     """Why it stands: a template over the evidence, `{name}` being a fact of the kind or a field of the anchor."""
     action: Sentence
     """What to do about it."""
@@ -312,35 +228,55 @@ class RuleFile(Closed):
 
     @model_validator(mode="after")
     def _is_sound(self) -> "RuleFile":
-        names = [case.name for case in self.stands_when]
-        if len(set(names)) < len(names):
-            raise PydanticCustomError("cases", "each case of a rule needs a name of its own")
-        for case in self.stands_when:
-            check_template(case.sentence or self.sentence, case.kind)
+        named: dict[str, int] = {}
+        for place, case in enumerate(self.stands_when):
+            if case.name in named:
+                raise PydanticCustomError(
+                    "cases",
+                    "{name} is the name of stands_when.{other} already: each case of a rule needs its own",
+                    {
+                        "name": repr(case.name),
+                        "other": named[case.name],
+                        "path": ["stands_when", place, "name"],
+                    },
+                )
+            named[case.name] = place
+            self._can_be_said(place, case)
+            self._can_be_late(place, case)
+        if "calendar" in self.model_fields_set and not any(map(_uses_calendar, self.stands_when)):
+            raise PydanticCustomError(
+                "calendar",
+                "no case counts working time or the day of a promise: leave it out, or write working_time: true",
+                {"path": ["calendar"]},
+            )
         return self
+
+    def _can_be_said(self, place: int, case: Case) -> None:
+        own = case.sentence
+        try:
+            check_sentence(self.sentence if own is None else own, case.kind)
+        except SentenceError as error:
+            path = ["sentence"] if own is None else ["stands_when", place, "sentence"]
+            raise PydanticCustomError("sentence", "{reason}", {"reason": str(error), "path": path}) from None
+
+    def _can_be_late(self, place: int, case: Case) -> None:
+        if not isinstance(case, AbsenceCase) or not case.working_time or case.within is None:
+            return
+        weekly = sum(closes - opens for blocks in self.calendar.blocks() for opens, closes in blocks)
+        if case.within * 7 * DAY > LONGEST * weekly:
+            raise PydanticCustomError(
+                "duration",
+                "with the hours of the calendar that takes more than {days}d",
+                {"days": LONGEST // DAY, "path": ["stands_when", place, "within"]},
+            )
 
     def weight_of(self, severity: Severity) -> float:
         """What a finding of that severity adds to the light."""
         return self.weight.get(severity, DEFAULT_WEIGHTS[severity])
 
 
-def check_template(template: str, kind: str) -> None:
-    """Refuse a template that names what its kind does not tell."""
-    facts = _FACTS[kind]
-    try:
-        names = [name for _, name, _, _ in Formatter().parse(template) if name is not None]
-    except ValueError as error:
-        raise PydanticCustomError("sentence", "the sentence: {reason}", {"reason": str(error)}) from None
-    for name in names:
-        if name not in facts:
-            try:
-                reader_of(name)
-            except ConditionError:
-                raise PydanticCustomError(
-                    "sentence",
-                    "the sentence names {name}, which is neither a fact of {kind} ({facts}) nor a field",
-                    {"name": "{" + name + "}", "kind": kind, "facts": ", ".join(sorted(facts)) or "none"},
-                ) from None
+def _uses_calendar(case: Case) -> bool:
+    return isinstance(case, AbsenceCase) and (case.working_time or case.due is not None)
 
 
 def parse_rule(data: Mapping[str, Any]) -> RuleFile:

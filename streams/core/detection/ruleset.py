@@ -4,8 +4,8 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import partial
 from hashlib import blake2b
-from string import Formatter
 from typing import Any, Final, Literal, NamedTuple, assert_never
 
 from schemas.findings import NAMING_FIELDS
@@ -22,7 +22,6 @@ from streams.core.detection.repeat import Repeat
 from streams.core.detection.rule import (
     AbsenceCase,
     AccumulationCase,
-    CalendarFile,
     Case,
     MismatchCase,
     RepeatCase,
@@ -30,6 +29,8 @@ from streams.core.detection.rule import (
     SequenceCase,
     ThresholdCase,
 )
+from streams.core.detection.rule_calendar import CalendarFile
+from streams.core.detection.sentences import Sentence, names_in, read_sentence, worded
 from streams.core.detection.sequence import Succession
 from streams.core.detection.threshold import Threshold
 from streams.core.facets import subjects_of
@@ -60,7 +61,7 @@ class CompiledCase(NamedTuple):
     told: tuple[str, ...]
     """Whose values are told with the evidence: these, and identifiers that the sentence repeats, so that who stores it
     knows which."""
-    sentence: str
+    sentence: Sentence
     action: str
     channel: Literal["anchor", "first", "last"]
 
@@ -72,7 +73,7 @@ class CompiledAccumulation(NamedTuple):
     version: str
     name: str
     detector: Accumulation
-    sentence: str
+    sentence: Sentence
     action: str
     channel: Literal["anchor", "first", "last"]
 
@@ -188,7 +189,8 @@ def compile_rules(
     accumulations: list[CompiledAccumulation] = []
     for rule, case, calendar in drawn:
         version = versions[rule.id]
-        sentence, action = case.sentence or rule.sentence, case.action or rule.action
+        template, action = case.sentence or rule.sentence, case.action or rule.action
+        sentence = read_sentence(template)
         if isinstance(case, AccumulationCase):
             gatherer = Accumulation(
                 case.of, case.at_least, case.within, frozenset(case.without), case.severity
@@ -208,7 +210,7 @@ def compile_rules(
                     bits.drawn,
                     detector,
                     _plain(fields),
-                    _plain((*fields, *_repeated(case, sentence))),
+                    _plain((*fields, *_repeated(case, template))),
                     sentence,
                     action,
                     case.channel,
@@ -267,6 +269,7 @@ def _compile(
                 tuple(f"{key}:" for key in case.per),
                 reader_of(case.distinct)[0] if case.distinct is not None else None,
                 bits.of(case.put_right_by),
+                partial(worded, case.distinct or ""),
             )
             return where, repeat, (*_fields(case.where), *SUBJECT_FIELDS)
         case AbsenceCase():
@@ -276,7 +279,7 @@ def _compile(
                 after,
                 bits.of(case.unless),
                 bits.of({"any": [{name: {"exists": True}} for name in case.kept_by]}) if case.kept_by else 0,
-                tuple(case.kept_by),
+                tuple(reader_of(name)[0] for name in case.kept_by),
                 case.within,
                 case.severity,
                 calendar,
@@ -334,11 +337,11 @@ def _fields(*specs: Mapping[str, Any] | None) -> list[str]:
     return [name for spec in specs if spec is not None for name in compile_condition(spec).fields]
 
 
-def _repeated(case: Case, sentence: str) -> list[str]:
+def _repeated(case: Case, template: str) -> list[str]:
     """Fields with a customer's name or a weak identifier whose values a sentence repeats."""
-    named = [name for _, name, _, _ in Formatter().parse(sentence) if name is not None]
+    named = names_in(template)
     if isinstance(case, RepeatCase) and case.distinct is not None:
-        named.append(case.distinct)
+        named = (*named, case.distinct)
     return [name for name in named if name in NAMING_FIELDS]
 
 

@@ -4,7 +4,7 @@ A rebuild evaluates customers from nothing, as if nothing had ever been told of 
 elsewhere, and what is told now continues it.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 import msgspec
@@ -12,8 +12,9 @@ import msgspec
 from schemas.findings import Finding, FindingChange, Identity
 from schemas.interaction import Interaction, Micros
 from schemas.records import StandingFinding
+from streams.core.detection.detect import NOTHING, detect
 from streams.core.detection.lifecycle import kind_of_change
-from streams.core.detection.reasons import cause_of
+from streams.core.detection.reasons import RULE_CHANGED, cause_of
 from streams.core.detection.ruleset import RuleSet
 
 
@@ -26,6 +27,8 @@ class Difference(NamedTuple):
     """Those of them that stood in a lower revision."""
     removed: Sequence[Identity]
     """What is another customer's by now, or nobody's."""
+    stood: Sequence[Interaction] = ()
+    """What is as it stood, in the timeline's order."""
 
 
 NOTHING_NEW: Final = Difference((), (), ())
@@ -37,13 +40,16 @@ def continued(
     news: Mapping[str, Difference],
     now: Micros,
     rules: RuleSet,
+    id_key: bytes = b"",
 ) -> list[FindingChange]:
     """The changes to tell where `told` are those of an evaluation from nothing.
 
     `standing` are all findings of the same customers, by id, as they were told last; `news` is what was learnt of each
-    of them since. A finding that is as it was is not told again. One that is not found any more is withdrawn; where its
-    rule has changed since it was found, it is settled, as in `transition`.
+    of them since. A finding that is as it was is not told again. One that is not found any more is withdrawn. Where its
+    rule has changed since it was found, nobody can say for certain: it is settled if the rules do not find it in what
+    stood either, as in `transition`, unless something that it rests on has been corrected or taken away.
     """
+    once: dict[str, Collection[str]] = {}
     changes: list[FindingChange] = []
     anew: dict[str, list[FindingChange]] = {}
     for change in told:
@@ -63,6 +69,10 @@ def continued(
             learnt = news.get(last.finding.customer, NOTHING_NEW)
             reason, cause = cause_of(finding, last.finding, learnt.arrivals, learnt.removed, learnt.replaced)
             kind = kind_of_change(finding, last.finding)
+            if kind == "settled":
+                reason, cause = "horizon", None
+            elif reason == "time" and _by_rules(finding, last.finding):
+                reason = RULE_CHANGED
             at = last.at if kind in ("resolved", "settled") else now
             changes.append(FindingChange(kind, last.finding, at, reason, cause, sequence + 1))
     for finding_id, (finding, sequence) in standing.items():
@@ -70,12 +80,19 @@ def continued(
             continue
         learnt = news.get(finding.customer, NOTHING_NEW)
         if rules.versions.get(finding.rule) != finding.rule_version and not _rests_on(
-            finding, learnt.removed
+            finding, (*learnt.removed, *learnt.replaced)
         ):
-            if finding.state == "open":
-                settled = msgspec.structs.replace(finding, state="settled")
-                changes.append(FindingChange("settled", settled, now, "rule changed", None, sequence + 1))
-            continue
+            customer = finding.customer
+            if customer not in once:
+                seen = (
+                    detect(customer, learnt.stood, now, rules, id_key=id_key) if learnt.arrivals else NOTHING
+                )
+                once[customer] = {one.finding_id for one in seen.findings}
+            if finding_id not in once[customer]:
+                if finding.state == "open":
+                    settled = msgspec.structs.replace(finding, state="settled")
+                    changes.append(FindingChange("settled", settled, now, RULE_CHANGED, None, sequence + 1))
+                continue
         withdrawn = msgspec.structs.replace(finding, state="withdrawn", resolved_at=None)
         reason, cause = cause_of(finding, None, learnt.arrivals, learnt.removed, learnt.replaced)
         changes.append(FindingChange("withdrawn", withdrawn, now, reason, cause, sequence + 1))
@@ -93,6 +110,11 @@ def _is_alike(before: Finding, after: Finding) -> bool:
         and [one.identity for one in before.evidence] == [one.identity for one in after.evidence]
         and before.counterfactual == after.counterfactual
     )
+
+
+def _by_rules(before: Finding, after: Finding) -> bool:
+    """Whether it takes a change of rules to make the one of the other: what they settled stands again."""
+    return before.rule_version != after.rule_version or (before.state, after.state) == ("settled", "open")
 
 
 def _rests_on(finding: Finding, gone: Sequence[Identity]) -> bool:

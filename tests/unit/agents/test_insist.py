@@ -1,8 +1,10 @@
 """Insisting: what may pass by itself is repeated for as long as the partition is ours, and nothing else is."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 
 import pytest
+import uvloop
 from aiokafka.errors import (
     KafkaConnectionError,
     KafkaError,
@@ -14,7 +16,14 @@ from aiokafka.errors import (
     TopicAuthorizationFailedError,
 )
 
-from streams.agents.lanes import FIRST_PAUSE, LONGEST_PAUSE, Fenced, Unavailable, insist
+from streams.agents.lanes import (
+    FIRST_PAUSE,
+    LONGEST_PAUSE,
+    Fenced,
+    Unavailable,
+    connection_lost,
+    insist,
+)
 from tests.unit.agents.fakes import App, pauses
 
 RETRIED = (
@@ -24,6 +33,7 @@ RETRIED = (
     KafkaConnectionError(),
     LeaderNotAvailableError(),
     NotLeaderForPartitionError(),
+    RuntimeError("unable to perform operation on <TCPTransport closed=True>; the handler is closed"),
 )
 
 
@@ -59,7 +69,13 @@ async def test_pauses_double_up_to_the_longest(asked: list[float]) -> None:
 
 @pytest.mark.parametrize(
     "error",
-    [ValueError(), MessageSizeTooLargeError(), TopicAuthorizationFailedError(), KafkaError()],
+    [
+        ValueError(),
+        RuntimeError("a bug"),
+        MessageSizeTooLargeError(),
+        TopicAuthorizationFailedError(),
+        KafkaError(),
+    ],
     ids=lambda error: type(error).__name__,
 )
 async def test_anything_else_goes_up_at_once(error: Exception, asked: list[float]) -> None:
@@ -92,3 +108,29 @@ async def test_nothing_is_attempted_without_the_partition() -> None:
     app.rebalancing_count += 1
     with pytest.raises(Fenced):
         await insist(attempt, batch, "it")
+
+
+def test_uvloop_says_of_a_closed_connection_what_we_look_for() -> None:
+    async def write_after_the_end() -> RuntimeError | None:
+        loop = asyncio.get_running_loop()
+        server = await loop.create_server(asyncio.Protocol, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        transport, _ = await loop.create_connection(asyncio.Protocol, "127.0.0.1", port)
+        transport.abort()
+        try:
+            for _ in range(100):
+                transport.write(b"x")
+                await asyncio.sleep(0)
+        except RuntimeError as error:
+            return error
+        finally:
+            server.close()
+        return None
+
+    loop = uvloop.new_event_loop()
+    try:
+        error = loop.run_until_complete(write_after_the_end())
+    finally:
+        loop.close()
+    assert error is not None
+    assert connection_lost(error)

@@ -1,8 +1,10 @@
-"""What was about to be told when an owner died: told again as far as the states are there."""
+"""What was about to be told when an owner died: told again as far as the states are there. How debts are kept."""
+
+import asyncio
 
 import msgspec
 
-from streams.agents.owed import Debt, dump_findings, tell_again
+from streams.agents.owed import OWED_KEYS, Debt, Debts, dump_findings, tell_again
 from streams.core.batch import BatchResult, advance_batch
 from streams.core.detection.customer import Detection
 from streams.core.detection.light import DEFAULT_LIGHT
@@ -69,3 +71,43 @@ def test_that_findings_were_erased_is_told_again_once_no_state_knows_them() -> N
     told = tell_again(debt, held, 0, DEFAULT_LIGHT)
     assert list(told.changes) == list(forgotten.changes)
     assert [(light.customer, light.contributions) for light in told.lights] == [("crm:ann", ())]
+
+
+async def nothing() -> None:
+    """A payment that is made at once."""
+
+
+async def test_a_debt_that_is_shared_is_paid_when_all_that_is_owed_with_it_is() -> None:
+    debts = Debts(())
+    key, paid = debts.open(1, ()), asyncio.Event()
+    debts.stored({key: b"of both"})
+    debts.pay(key, asyncio.create_task(nothing()))
+    debts.share(key)  # while the first is being paid
+    await asyncio.sleep(0.0)
+    await asyncio.sleep(0.0)
+    assert debts.stale == []
+    waiting = asyncio.create_task(paid.wait())
+    debts.pay(key, asyncio.create_task(_after(waiting)))
+    everything = asyncio.create_task(debts.all_paid())
+    await asyncio.sleep(0.0)
+    assert not everything.done()
+    paid.set()
+    await everything
+    assert debts.stale == [key]
+    assert debts.newest is None
+
+
+async def test_what_an_owner_before_left_takes_room_until_it_is_paid() -> None:
+    debts = Debts(OWED_KEYS)
+    for key in OWED_KEYS:
+        debts.inherit(key, 0, ())
+    assert debts.is_full
+    assert debts.stale == []
+    debts.pay(OWED_KEYS[3], asyncio.create_task(nothing()))
+    await debts.room()
+    assert debts.stale == [OWED_KEYS[3]]
+    assert debts.open(1, ()) == OWED_KEYS[3]
+
+
+async def _after(other: "asyncio.Task[bool]") -> None:
+    await other

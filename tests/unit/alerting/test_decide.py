@@ -2,6 +2,7 @@
 
 import pytest
 
+from schemas.interaction import DAY
 from streams.core.alerting.policy import Route
 from tests.alert_builders import HOUR, START, Desk, acknowledged, alert, final, kinds, over, policy, reasons
 
@@ -148,6 +149,85 @@ def test_what_that_cool_down_held_back_is_told_at_once() -> None:
     desk.take(alert("f1"), alert("f2"))
     desk.take(over("f1"))
     desk.until(START)
+    assert [notice.alert.finding_id for notice in desk.deliver()] == ["f2"]
+
+
+def test_a_finding_that_was_withdrawn_hides_no_true_one_from_anybody() -> None:
+    desk = Desk(policy(Route(("chat", "pager"))))
+    desk.take(alert("f1", severity="severe"))
+    desk.deliver()
+    desk.take(over("f1", state="withdrawn"))
+    desk.take(alert("f2", severity="severe"))
+    said = [(notice.kind, notice.alert.finding_id) for notice in desk.deliver()]
+    assert sorted(said) == [("raised", "f2")] * 2 + [("withdrawn", "f1")] * 2
+
+
+def test_a_finding_that_was_put_right_keeps_its_cool_down() -> None:
+    desk = Desk()
+    desk.take(alert("f1"))
+    desk.deliver()
+    desk.take(over("f1"))
+    assert reasons(desk.take(alert("f2"))) == [("suppressed", "cool_down")]
+
+
+def test_what_was_held_back_behind_a_finding_is_told_when_that_is_withdrawn() -> None:
+    desk = Desk()
+    desk.take(alert("f1", severity="severe"))
+    desk.deliver()
+    desk.take(alert("f2", severity="severe"), over("f1", state="withdrawn"))
+    desk.until(desk.now)
+    assert sorted(kinds(desk.deliver())) == ["raised", "withdrawn"]
+
+
+def test_a_withdrawal_after_a_resolution_ends_the_cool_down_too() -> None:
+    desk = Desk()
+    desk.take(alert("f1"))
+    desk.deliver()
+    desk.take(over("f1", 2), alert("f2"))
+    desk.deliver()
+    desk.take(over("f1", 3, state="withdrawn"))
+    desk.until(desk.now)
+    assert sorted(kinds(desk.deliver())) == ["raised", "withdrawn"]
+
+
+def test_a_withdrawal_of_what_is_long_over_and_forgotten_ends_a_cool_down_that_is_longer() -> None:
+    desk = Desk(policy(cool_down=7 * DAY))
+    desk.take(alert("f1"))
+    desk.deliver()
+    desk.take(over("f1", 2))
+    desk.deliver()
+    desk.until(START + 2 * DAY)
+    assert desk.book().records == ()
+    desk.take(alert("f2"))
+    assert desk.deliver() == []
+    desk.take(over("f1", 3, state="withdrawn"))
+    desk.until(desk.now)
+    assert [notice.alert.finding_id for notice in desk.deliver()] == ["f2"]
+
+
+def test_a_withdrawal_ends_no_cool_down_of_another_finding() -> None:
+    desk = Desk()
+    desk.take(alert("f1", severity="major"), alert("f2", severity="severe"))
+    desk.deliver()
+    desk.take(over("f2", state="withdrawn"))
+    desk.deliver()
+    assert reasons(desk.take(alert("f3", severity="major"))) == [("suppressed", "cool_down")]
+    assert reasons(desk.take(alert("f4", severity="severe"))) == [("pending", "")]
+
+
+def test_what_ends_before_it_was_told_ends_no_cool_down_of_another_finding() -> None:
+    desk = Desk()
+    desk.take(alert("f1", severity="major"))
+    desk.deliver()
+    desk.take(alert("f2", severity="severe"), over("f2"))
+    assert reasons(desk.take(alert("f3", severity="major"))) == [("suppressed", "cool_down")]
+
+
+def test_a_severity_that_was_never_said_hides_nothing() -> None:
+    desk = Desk()
+    desk.take(alert("f1", 1, "severe"), alert("f1", 2, "minor", kind="updated"))
+    desk.deliver()
+    desk.take(alert("f2", severity="severe"))
     assert [notice.alert.finding_id for notice in desk.deliver()] == ["f2"]
 
 

@@ -1,11 +1,18 @@
 """The flood guard."""
 
+import msgspec
+import pytest
+
 from schemas.interaction import Micros
+from streams.core.alerting.flood import flood_key
+from streams.core.alerting.outbox import delivered
 from streams.core.alerting.policy import Route, Traits
-from tests.alert_builders import MINUTE, START, Desk, alert, final, kinds, over, policy, reasons
+from tests.alert_builders import MINUTE, START, Desk, acknowledged, alert, final, kinds, over, policy, reasons
 
 WINDOW: Micros = 5 * MINUTE
 """START lies at the beginning of one."""
+
+FLOOD = flood_key("overcharge", "major")
 
 
 def flooded(findings: int, limit: int = 3, to: tuple[str, ...] = ("chat",)) -> Desk:
@@ -74,6 +81,159 @@ def test_summaries_that_could_not_be_said_become_one() -> None:
     assert notice.folded is not None
     assert notice.folded.findings == 2 + 4
     assert (notice.folded.since, notice.folded.until) == ("2026-03-01T10:00:00Z", "2026-03-01T10:10:00Z")
+
+
+# What is over before its summary is said
+
+
+def summary(desk: Desk) -> tuple[int, tuple[str, ...]] | None:
+    """How many findings the summary that waits counts, and whom it names; None when none waits."""
+    waits = [notice.folded for _, notice, _ in desk.waits() if notice.kind == "folded"]
+    assert len(waits) <= 1
+    return None if not waits or waits[0] is None else (waits[0].findings, waits[0].examples)
+
+
+@pytest.mark.parametrize("state", ["withdrawn", "resolved", "settled"])
+def test_a_summary_counts_and_names_what_still_stands_when_the_window_ends(state: str) -> None:
+    desk = flooded(6)
+    desk.deliver()
+    desk.take(over("f3", customer="crm:3", state=state), over("f5", customer="crm:5", state=state))
+    desk.until(START + WINDOW)
+    assert summary(desk) == (1, ("crm:4",))
+
+
+def test_when_all_that_was_folded_is_over_nothing_is_said() -> None:
+    desk = flooded(5, to=("chat", "pager"))
+    desk.deliver()
+    desk.take(*[over(f"f{n}", customer=f"crm:{n}", state="withdrawn") for n in range(5)])
+    assert kinds(desk.deliver()) == ["withdrawn"] * 6, "whoever was told of one"
+    desk.until(START + 2 * WINDOW)
+    assert desk.deliver() == []
+    assert [row for row in desk.rows if row.finding_id.startswith("flood:")] == []
+
+
+def test_an_end_that_comes_after_the_window_and_before_its_summary_was_made_counts() -> None:
+    desk = flooded(5)
+    desk.deliver()
+    desk.now = START + WINDOW
+    desk.take(over("f3", customer="crm:3"))
+    desk.until(desk.now)
+    assert summary(desk) == (1, ("crm:4",))
+
+
+def test_a_summary_that_could_not_be_said_yet_counts_no_more_what_is_over_by_then() -> None:
+    desk = flooded(5)
+    desk.deliver()
+    desk.until(START + WINDOW)
+    assert summary(desk) == (2, ("crm:3", "crm:4"))
+    desk.take(over("f3", customer="crm:3"))
+    assert summary(desk) == (1, ("crm:4",))
+    desk.take(over("f4", customer="crm:4"))
+    assert desk.deliver() == []
+    row = final(desk.rows)[("flood:overcharge:major", "chat", START, "folded")]
+    assert (row.status, row.reason) == ("suppressed", "over_before_told")
+
+
+def test_an_end_of_an_earlier_window_is_taken_from_the_summary_that_joins_them() -> None:
+    desk = flooded(5)
+    desk.deliver()
+    desk.until(START + WINDOW)
+    desk.take(*[alert(f"g{n}", customer=f"crm:g{n}") for n in range(4)])
+    for key, notice, receipt in desk.waits():
+        if notice.kind != "folded":
+            desk.settle(key, delivered(desk.book(key), receipt, desk.now, desk.policy))
+    desk.until(START + 2 * WINDOW)
+    desk.take(over("f3", customer="crm:3"))
+    assert summary(desk) == (2, ("crm:4", "crm:g3"))
+
+
+def test_a_summary_that_was_said_stays_as_it_was_said() -> None:
+    desk = flooded(5)
+    desk.deliver()
+    desk.until(START + WINDOW)
+    assert kinds(desk.deliver()) == ["folded"]
+    guard = desk.books[FLOOD]
+    assert reasons(desk.take(over("f3", customer="crm:3"))) == [("suppressed", "never_told")]
+    assert desk.books[FLOOD] == guard
+    desk.take(*[alert(f"g{n}", customer=f"crm:g{n}") for n in range(4)])
+    desk.take(over("f4", customer="crm:4"))
+    desk.deliver()
+    desk.until(START + 2 * WINDOW)
+    assert summary(desk) == (1, ("crm:g3",))
+
+
+def test_an_end_that_comes_again_is_taken_back_once() -> None:
+    desk = flooded(6)
+    desk.deliver()
+    desk.take(over("f3", customer="crm:3"))
+    before = dict(desk.books)
+    desk.take(over("f3", customer="crm:3"), alert("f3", customer="crm:3"))
+    assert desk.books == before
+
+
+def test_a_folded_finding_that_reopens_is_counted_again() -> None:
+    desk = flooded(4)
+    desk.deliver()
+    desk.take(over("f3", 2, customer="crm:3"), alert("f3", 3, customer="crm:3", kind="reopened"))
+    desk.until(START + WINDOW)
+    assert summary(desk) == (1, ("crm:3",))
+
+
+def test_a_folded_finding_that_grows_is_counted_once() -> None:
+    desk = flooded(4)
+    desk.deliver()
+    desk.take(*[alert("f3", version, customer="crm:3", kind="updated") for version in (2, 3)])
+    desk.until(START + WINDOW)
+    assert summary(desk) == (1, ("crm:3",))
+
+
+def test_a_finding_that_is_folded_again_as_a_reminder_is_counted_once() -> None:
+    desk = Desk(policy(flood_limit=1, flood_window=WINDOW, cool_down=0))
+    desk.take(alert("f1"))
+    desk.deliver()
+    desk.take(alert("f1", 2, kind="updated"), acknowledged("f1", until=START + MINUTE))
+    desk.until(START + MINUTE)
+    assert [(row.kind, row.reason) for row in desk.rows[-1:]] == [("reminded", "flood")]
+    desk.until(START + WINDOW)
+    assert summary(desk) == (1, ("crm:ann",))
+
+
+def test_a_folded_finding_that_was_told_by_itself_is_not_counted() -> None:
+    desk = flooded(5)
+    desk.deliver()
+    desk.take(alert("f3", 2, "severe", customer="crm:3"))
+    assert kinds(desk.deliver()) == ["raised"]
+    desk.until(START + WINDOW)
+    assert summary(desk) == (1, ("crm:4",))
+
+
+def test_a_customer_is_named_as_long_as_one_of_their_folded_findings_stands() -> None:
+    desk = flooded(3)
+    desk.take(alert("a", customer="crm:x"), alert("b", customer="crm:x"))
+    desk.deliver()
+    desk.take(over("a", customer="crm:x"))
+    desk.until(START + WINDOW)
+    assert summary(desk) == (1, ("crm:x",))
+
+
+def test_somebody_is_named_though_the_first_of_many_are_over() -> None:
+    desk = flooded(43)
+    desk.deliver()
+    desk.take(*[over(f"f{n}", customer=f"crm:{n}") for n in range(3, 30)])
+    desk.until(START + WINDOW)
+    assert summary(desk) == (13, tuple(f"crm:{n}" for n in range(30, 35)))
+
+
+def test_a_book_of_before_folds_were_marked_is_read_and_its_fold_stays_counted() -> None:
+    desk = flooded(4)
+    desk.deliver()
+    stored = msgspec.msgpack.decode(desk.books[b"crm:3"])
+    (record,) = stored[2]
+    record[7] = [thread[:-1] for thread in record[7]]
+    desk.books[b"crm:3"] = msgspec.msgpack.encode(stored)
+    desk.take(over("f3", customer="crm:3"))
+    desk.until(START + WINDOW)
+    assert summary(desk) == (1, ("crm:3",))
 
 
 def test_the_end_of_a_folded_finding_is_not_told() -> None:

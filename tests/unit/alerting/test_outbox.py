@@ -59,6 +59,25 @@ def test_what_is_refused_has_failed_with_the_reason_and_starts_no_cool_down() ->
     assert [notice.alert.finding_id for notice in desk.deliver()] == ["f2"]
 
 
+def test_growth_that_is_refused_ends_the_cool_down_of_its_severity_only() -> None:
+    desk = Desk()
+    desk.take(alert("f1", severity="minor"))
+    desk.deliver()
+    desk.take(alert("f1", 2, "severe", kind="updated"))
+    desk.refuse()
+    desk.take(alert("f2", severity="minor"), alert("f3", severity="severe"))
+    assert [notice.alert.finding_id for notice in desk.deliver()] == ["f3"]
+
+
+def test_an_end_that_is_refused_keeps_the_cool_down_of_what_was_told() -> None:
+    desk = Desk()
+    desk.take(alert("f1"))
+    desk.deliver()
+    desk.take(over("f1"))
+    desk.refuse()
+    assert reasons(desk.take(alert("f2"))) == [("suppressed", "cool_down")]
+
+
 def test_what_waits_too_long_has_failed() -> None:
     desk = Desk(policy(give_up=DAY))
     desk.take(alert())

@@ -128,18 +128,21 @@ def test_a_changed_rule_keeps_what_the_old_one_found() -> None:
         for rule in files
     ]
     patient = compile_files(slower)
-    after = step(known, [MAIL], [], DUE + 2, patient)
+    after = step(known, [MAIL], [], DUE + 2, patient, changeover={})
     assert told(after.changes) == [("settled", "settled", "rule changed", None)]
     assert after.known[0].rule_version == known[0].rule_version
-    assert step(after.known, [MAIL], [], DUE + 3, patient).changes == ()
+    assert after.outlived == (known[0].finding_id,)
+    later = step(after.known, [MAIL], [], DUE + 3, patient, outlived=after.outlived)
+    assert (later.changes, later.outlived) == ((), after.outlived)
 
 
 def test_a_finding_that_still_stands_keeps_the_version_that_found_it() -> None:
     known = step((), [MAIL], [], DUE + 1).known
     files = read_rules(sorted(CATALOGUE.glob("*.yaml")))
     renamed = [rule.model_copy(update={"title": rule.title + "!"}) for rule in files]
-    after = step(known, [MAIL], [], DUE + 2, compile_files(renamed))
-    assert after.changes == ()
+    same = {one.finding_id: one for one in detect(ANN, [MAIL], DUE + 2, compile_files(renamed)).findings}
+    after = step(known, [MAIL], [], DUE + 2, compile_files(renamed), changeover=same)
+    assert (after.changes, after.outlived) == ((), ())
     assert after.known == known
 
 

@@ -11,7 +11,7 @@ from tests.builders import call, interaction, page_view, visit
 
 AT = "2026-03-02T10:00Z"
 CONDITIONS: tuple[dict[str, Any], ...] = (
-    {},
+    {"channel": {"exists": True}},
     {"type": ["call", "visit"]},
     {"contact": True},
     {"contact": False},

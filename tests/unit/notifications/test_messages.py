@@ -3,6 +3,8 @@
 import msgspec
 import pytest
 
+from schemas.alerts import Alert, AlertEvidence, AlertIdentity
+from schemas.findings import ERASED
 from schemas.interaction import SECOND
 from schemas.notices import Folded, Notice, NoticeKind
 from schemas.timestamps import parse_timestamp
@@ -25,6 +27,20 @@ def notice(kind: NoticeKind = "raised", **said: object) -> Notice:
 FOLDED = notice(
     "folded", folded=Folded(412, "2026-03-01T10:00:00Z", "2026-03-01T10:05:00Z", ("crm:1", "crm:2"))
 )
+
+
+def resting(count: int) -> tuple[AlertEvidence, ...]:
+    """So much evidence."""
+    return tuple(
+        AlertEvidence("web", f"o-{number}", "touchline.online", 0, number, "2026-03-01T10:00:00Z", "online")
+        for number in range(count)
+    )
+
+
+def withdrawal(reason: str, cause: AlertIdentity | None) -> str:
+    """The body of one."""
+    gone: Alert = over(state="withdrawn", reason=reason, cause=cause)
+    return wording.body(notice("withdrawn", alert=gone))
 
 
 # Alertmanager
@@ -61,6 +77,15 @@ def test_the_customer_is_no_label() -> None:
     (sent,) = alertmanager.alerts(notice(), START, HOUR)
     assert "crm:ann" not in sent["labels"].values()
     assert sent["annotations"]["customer"] == "crm:ann"
+
+
+def test_alertmanager_says_in_annotations_what_it_rests_on_and_where_to_read_on() -> None:
+    (bare,) = alertmanager.alerts(notice(), START, HOUR)
+    (sent,) = alertmanager.alerts(notice(alert=alert(evidence=resting(2))), START, HOUR)
+    assert sent["annotations"]["evidence"] == "web/o-0, web/o-1"
+    assert sent["annotations"]["show"] == "touchline findings show f1"
+    assert sent["labels"] == bare["labels"], "labels are what an alert is known by"
+    assert "evidence" not in bare["annotations"]
 
 
 # PagerDuty
@@ -127,6 +152,63 @@ def test_a_body_says_why_and_what_to_do() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("count", "named"),
+    [
+        (1, "Rests on: web/o-0"),
+        (5, "Rests on: web/o-0, web/o-1, web/o-2, web/o-3, web/o-4"),
+        (8, "Rests on: web/o-0, web/o-1, web/o-2, web/o-3, web/o-4 and 3 more"),
+    ],
+)
+def test_a_body_names_what_it_rests_on_at_most_five_and_where_to_read_on(count: int, named: str) -> None:
+    lines = wording.body(notice(alert=alert(evidence=resting(count)))).splitlines()
+    assert named in lines
+    assert lines[-1] == "To see it whole: touchline findings show f1"
+
+
+def test_a_long_sentence_leaves_room_for_the_evidence_and_the_way_on() -> None:
+    text = wording.body(notice(alert=alert(sentence="x" * 100_000, evidence=resting(1))))
+    assert len(text) == wording.MAX_BODY
+    assert text.endswith("To see it whole: touchline findings show f1")
+
+
+@pytest.mark.parametrize(
+    ("reason", "cause", "said"),
+    [
+        ("corrected", "o-7", "Withdrawn, it is not true: web/o-7 was corrected."),
+        ("arrived", "o-7", "Withdrawn, it is not true: web/o-7 has come in since."),
+        ("moved", "o-7", "Withdrawn: web/o-7 is another customer's now."),
+        ("moved", None, "Withdrawn: an interaction is another customer's now."),
+        ("time", None, "Withdrawn: as things are known now, it does not stand."),
+    ],
+)
+def test_a_withdrawal_says_in_words_by_what(reason: str, cause: str | None, said: str) -> None:
+    lines = withdrawal(reason, None if cause is None else AlertIdentity("web", cause)).splitlines()
+    assert lines[1] == said
+
+
+def test_what_is_another_customers_now_is_not_called_untrue() -> None:
+    assert "not true" not in withdrawal("moved", AlertIdentity("web", "o-7"))
+
+
+def test_the_end_for_a_forgotten_customer_leads_nowhere() -> None:
+    text = withdrawal(ERASED, None)
+    assert "findings show" not in text
+    assert "not true" not in text
+
+
+def test_a_resolution_says_when_and_by_what() -> None:
+    text = wording.body(notice("resolved", alert=over(cause=AlertIdentity("crm", "i-9"))))
+    assert "Put right at 2026-03-01T11:00:00Z by crm/i-9." in text.splitlines()
+
+
+def test_a_summary_leads_to_the_list() -> None:
+    command = "touchline findings list --rule overcharge --severity major"
+    for kind in ("folded", "calmed"):
+        text = wording.body(FOLDED._replace(kind=kind))
+        assert text.splitlines()[-1] == f"To see them: {command}"
+
+
 def test_a_withdrawal_says_why_it_is_untrue_and_asks_nothing() -> None:
     text = wording.body(
         notice("withdrawn", alert=over(state="withdrawn", reason="a late order agreed 42.00 EUR"))
@@ -151,9 +233,7 @@ def test_a_body_is_never_longer_than_slack_takes(length: int) -> None:
     [
         pagerduty.PagerDuty("duty", Poster(), "R0SECRET"),
         webhook.Webhook("hook", Poster(), "https://h.example/", ["whsec_" + "QUFB" * 10]),
-        alertmanager.Alertmanager(
-            "am", Poster(), "https://a.example", HOUR, {"authorization": "Bearer SECRET"}
-        ),
+        alertmanager.Alertmanager("am", Poster(), "https://a.example", HOUR, "SECRET"),
     ],
 )
 def test_no_secret_shows_in_a_repr(destination: object) -> None:

@@ -1,12 +1,13 @@
 """What an answer means, and which addresses may be used."""
 
+import asyncio
 from email.utils import formatdate
 
 import pytest
 
-from schemas.notices import Delivered, Passing, Refused
+from schemas.notices import Delivered, Outcome, Passing, Refused
 from sinks.notifications.addresses import AddressRefused, checked_url, is_loopback
-from sinks.notifications.posting import LONGEST_RETRY_AFTER, outcome_of, retry_after
+from sinks.notifications.posting import LONGEST_RETRY_AFTER, Poster, outcome_of, retry_after
 
 NOW = 1_772_359_200.0
 
@@ -32,14 +33,52 @@ def test_only_a_proxy_leaves_open_whether_it_arrived(status: int, uncertain: boo
     assert outcome.uncertain is uncertain
 
 
-@pytest.mark.parametrize("status", [301, 307, 400, 401, 403, 404, 410, 413])
-def test_what_a_person_must_put_right_is_not_tried_again(status: int) -> None:
-    assert isinstance(outcome_of(status, {}, "", NOW), Refused)
+@pytest.mark.parametrize("status", [400, 413, 415, 422])
+def test_what_is_about_the_notice_is_not_tried_again(status: int) -> None:
+    assert outcome_of(status, {}, "no", NOW) == Refused(f"HTTP {status}: no")
 
 
-def test_a_reason_says_what_to_look_at() -> None:
-    assert "secret" in outcome_of(401, {}, "", NOW).reason  # type: ignore[union-attr]
-    assert "redirect" in outcome_of(302, {}, "", NOW).reason  # type: ignore[union-attr]
+@pytest.mark.parametrize(
+    ("status", "advice"),
+    [
+        (301, "redirects are not followed"),
+        (302, "redirects are not followed"),
+        (307, "redirects are not followed"),
+        (401, "check the destination's secret"),
+        (403, "check the destination's secret"),
+        (404, "check the destination's url"),
+        (405, "check the destination's url"),
+        (407, "check the proxy"),
+        (409, "check the destination's url and secret"),
+        (410, "check the destination's url"),
+    ],
+)
+def test_what_is_about_the_destination_is_tried_again_and_says_what_to_check(
+    status: int, advice: str
+) -> None:
+    outcome = outcome_of(status, {"Retry-After": "7"}, "", NOW)
+    assert isinstance(outcome, Passing)
+    assert advice in outcome.reason
+    assert (outcome.retry_after, outcome.uncertain) == (7.0, False)
+
+
+@pytest.mark.parametrize(("status", "outcome"), [(200, Delivered()), (400, Refused("HTTP 400: so"))])
+async def test_an_answer_that_breaks_off_still_has_its_status(status: int, outcome: Outcome) -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(f"HTTP/1.1 {status} X\r\ncontent-length: 100\r\n\r\nso".encode())
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    poster = Poster(5.0)
+    try:
+        port = server.sockets[0].getsockname()[1]
+        assert await poster.post(f"http://127.0.0.1:{port}/", b"{}", {}, NOW) == outcome
+    finally:
+        await poster.close()
+        server.close()
+        await server.wait_closed()
 
 
 @pytest.mark.parametrize(
@@ -83,7 +122,23 @@ def test_unencrypted_is_refused_unless_it_is_allowed() -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["ftp://x/", "hooks.example", "https://", "https://u:p@h.example/", "https://h.example/#a"]
+    "url",
+    [
+        "ftp://x/",
+        "hooks.example",
+        "https://",
+        "https://u:p@h.example/",
+        "https://h.example/#a",
+        "https://h.example:0/",
+        "https://h.example:65536/",
+        "https://h.example:https/",
+        "https://h example/",
+        "https://h.example/a b",
+        "https://h.example/a\nb",
+        "https://h.example/\x1b",
+        "https://[::1",
+        "https://u:p@h\u2100.example/",
+    ],
 )
 def test_what_is_no_usable_url_is_refused_without_its_secrets(url: str) -> None:
     with pytest.raises(AddressRefused) as caught:

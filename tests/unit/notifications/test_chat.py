@@ -1,0 +1,57 @@
+"""What is kept of what Apprise logs."""
+
+import base64
+from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from schemas.notices import Outcome
+from sinks.notifications.chat import Chat
+from tests.unit.notifications.test_messages import notice
+
+
+async def told(url: str, logged: str, monkeypatch: pytest.MonkeyPatch) -> Outcome:
+    """The outcome when Apprise logs this."""
+
+    class Result:
+        timeout_count = 0
+
+        def __bool__(self) -> bool:
+            return False
+
+        def logs(self) -> Sequence[Any]:
+            return [SimpleNamespace(message=logged)]
+
+    async def notify(**_: object) -> Result:
+        return Result()
+
+    chat = Chat("team", url)
+    monkeypatch.setattr(chat._notify, "async_notify", notify)
+    return await chat.send(notice(), 0)
+
+
+@pytest.mark.parametrize(
+    ("url", "secret"),
+    [
+        ("jsons://ann:pw@h.example/", "pw"),
+        ("jsons://ann:p%40ss@h.example/", "p@ss"),
+        ("jsons://ann:p%40ss@h.example/", base64.b64encode(b"ann:p@ss").decode()),
+        ("jsons://h.example/token-of-team/", "token-of-team"),
+        ("jsons://h.example/?+X-Token=token-of-team", "token-of-team"),
+        ("tgram://123456789:abcdefg_hijklmnop/12315544/", "abcdefg_hijklmnop"),
+    ],
+)
+async def test_no_part_of_a_url_that_could_be_a_secret_is_quoted(
+    url: str, secret: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outcome = await told(url, f"refused ({secret}), error=401.", monkeypatch)
+    assert secret not in outcome.reason  # type: ignore[union-attr]
+    assert "refused (***" in outcome.reason  # type: ignore[union-attr]
+    assert "check the destination's secret" in outcome.reason  # type: ignore[union-attr]
+
+
+async def test_a_status_is_read_even_where_it_is_a_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    outcome = await told("jsons://ann:401@h.example/", "error=401.", monkeypatch)
+    assert "HTTP 401" in outcome.reason  # type: ignore[union-attr]

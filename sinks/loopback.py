@@ -3,7 +3,7 @@
 import ipaddress
 from typing import Final
 
-_NAMES: Final = ("localhost", "localhost.localdomain")
+_NAMES: Final = frozenset({"localhost", "localhost.localdomain", "ip6-localhost"})
 
 
 def is_loopback(host: str) -> bool:

@@ -1,7 +1,6 @@
 """Where ClickHouse is, and a connection to it: the one place that makes a driver client."""
 
 from dataclasses import dataclass, field
-from ipaddress import ip_address
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
@@ -13,6 +12,7 @@ from clickhouse_driver.writer import write_binary_str
 
 from sinks.clickhouse.native import encode_block
 from sinks.clickhouse.rows import Rows
+from sinks.loopback import is_loopback
 
 NATIVE_PORT: Final = 9000
 NATIVE_TLS_PORT: Final = 9440
@@ -75,12 +75,7 @@ class ClickHouseTarget:
     @property
     def loopback(self) -> bool:
         """Whether it is on this machine, where compressing blocks only costs time."""
-        if self.host == "localhost":
-            return True
-        try:
-            return ip_address(self.host).is_loopback
-        except ValueError:
-            return False
+        return is_loopback(self.host)
 
 
 class InsertingClient(Client):  # type: ignore[misc]

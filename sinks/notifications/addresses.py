@@ -1,24 +1,12 @@
 """Which addresses a notice, which is about a person, may be sent to."""
 
-import ipaddress
-from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
-_LOCAL_NAMES: Final = frozenset({"localhost", "localhost.localdomain", "ip6-localhost"})
+from sinks.loopback import is_loopback
 
 
 class AddressRefused(ValueError):
     """The address will not be used; the message says why and what to write instead, without the address's secrets."""
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a host name or address is this machine, without asking a name server."""
-    if host.lower().rstrip(".") in _LOCAL_NAMES:
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
 
 
 def checked_url(url: str, *, plain: bool = False) -> str:

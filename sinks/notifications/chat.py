@@ -16,7 +16,8 @@ import apprise
 
 from schemas.interaction import Micros
 from schemas.notices import CLOSING, Delivered, Notice, Outcome, Passing
-from sinks.notifications.addresses import AddressRefused, is_loopback
+from sinks.loopback import is_loopback
+from sinks.notifications.addresses import AddressRefused
 from sinks.notifications.posting import outcome_of
 from sinks.notifications.quoting import Secrets
 from sinks.notifications.wording import body, title

@@ -6,7 +6,8 @@ from email.utils import formatdate
 import pytest
 
 from schemas.notices import Delivered, Outcome, Passing, Refused
-from sinks.notifications.addresses import AddressRefused, checked_url, is_loopback
+from sinks.loopback import is_loopback
+from sinks.notifications.addresses import AddressRefused, checked_url
 from sinks.notifications.posting import LONGEST_RETRY_AFTER, Poster, outcome_of, retry_after
 
 NOW = 1_772_359_200.0

@@ -109,7 +109,7 @@ class Lanes:
 
     def __init__(self, app: AppT, handler: Handler, *, max_records: int, at_once: int = 1) -> None:
         """`max_records` one batch has at the most (one fetched batch is never cut); `at_once` batches of a partition
-        may be unacknowledged.
+        may be waited for. Those that wait only for the ones before them do not count.
         """
         self._app = app
         self._handler = handler
@@ -118,6 +118,8 @@ class Lanes:
         self._waiting: dict[TP, deque[tuple[int, EventT]]] = {}
         self._tasks: dict[TP, asyncio.Task[None]] = {}
         self._finishing: dict[TP, deque[asyncio.Task[None]]] = {}
+        self._resting: dict[TP, deque[asyncio.Task[None]]] = {}
+        """Of those that finish the ones that have a rest of their own."""
         self._closing = False
         self.acknowledged = 0
 
@@ -160,10 +162,11 @@ class Lanes:
 
     async def _lane(self, tp: TP) -> None:
         finishing = self._finishing.setdefault(tp, deque())
+        resting = self._resting.setdefault(tp, deque())
         try:
             while self._waiting[tp] and not self._closing:
-                if len(finishing) >= self._at_once:
-                    await asyncio.wait((finishing[0],))
+                if len(resting) >= self._at_once:
+                    await asyncio.wait((resting[0],))
                     continue
                 batch = self._next_batch(tp)
                 try:
@@ -181,6 +184,9 @@ class Lanes:
                 )
                 finishing.append(task)
                 task.add_done_callback(finishing.remove)
+                if rest is not None:
+                    resting.append(task)
+                    task.add_done_callback(resting.remove)
         except BaseException as error:
             if _is_ours(error):
                 raise

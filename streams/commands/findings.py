@@ -124,10 +124,7 @@ class _Hush(DurationType):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
         """Parse; one that is negative, or longer than a year, is a usage error."""
-        try:
-            lasting = super().convert(value, param, ctx)
-        except OverflowError:
-            lasting = timedelta.max
+        lasting = super().convert(value, param, ctx)
         if not timedelta(0) <= lasting <= LONGEST_HUSH:
             self.fail(
                 f"{value!r} is not between 0s, which ends an earlier one, and a year (366d)", param, ctx

@@ -26,8 +26,6 @@ def _span(value: Any) -> Any:
         span = parse_duration(str(value))
     except ValueError as error:
         raise PydanticCustomError("duration", "{reason}", {"reason": str(error)}) from None
-    except OverflowError:
-        raise _too_long() from None
     micros = (span.days * DAY) + span.seconds * SECOND + span.microseconds
     if micros < 0:
         raise PydanticCustomError("duration", "a duration is not negative")

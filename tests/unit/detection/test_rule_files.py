@@ -49,7 +49,11 @@ stands_when:
             r"r\.yaml:8: stands_when\.0\.sentence: the sentence names \{span\}",
         ),
         ("cool_down: 1d", "cool_down: 3661d", r"r\.yaml:3: cool_down: a duration is 3660d at most"),
-        ("cool_down: 1d", "cool_down: 9999999999999d", r"r\.yaml:3: cool_down: a duration is 3660d at most"),
+        (
+            "cool_down: 1d",
+            "cool_down: 9999999999999d",
+            r"r\.yaml:3: cool_down: .* longer than a duration can be",
+        ),
         ("action:", "calendar: {zone: UTC}\naction:", r"r\.yaml:5: calendar: no case counts working time"),
         (
             "action:",

@@ -59,15 +59,6 @@ def receiver_beside() -> Iterator[Receiver]:
         loop.close()
 
 
-@pytest.fixture
-def clickhouse(tmp_path: Path) -> Iterator[EmbeddedClickHouse]:
-    """A ClickHouse that this test may stop and let go on."""
-    server = EmbeddedClickHouse(tmp_path)
-    server.start()
-    yield server
-    server.stop()
-
-
 @contextmanager
 def frozen(clickhouse: EmbeddedClickHouse) -> Iterator[None]:
     """ClickHouse keeps its connections open and answers nothing."""

@@ -3,7 +3,6 @@
 import os
 import signal
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,15 +16,6 @@ from tests.integration.pipeline_fixtures import Road, needs_real_kafka, open_roa
 
 OUTAGE_SECONDS = 10.0
 STATEMENT_SECONDS = "2"
-
-
-@pytest.fixture
-def clickhouse(tmp_path: Path) -> Iterator[EmbeddedClickHouse]:
-    """A ClickHouse that this test may stop, kill and start again with the same data."""
-    server = EmbeddedClickHouse(tmp_path)
-    server.start()
-    yield server
-    server.stop()
 
 
 def environment(clickhouse: EmbeddedClickHouse) -> dict[str, str]:

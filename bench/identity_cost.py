@@ -30,6 +30,7 @@ from schemas.topics import RAW
 from streams.agents.identify import Identify
 from streams.app import build_decoder
 from streams.core.identification.index import IdentityIndex
+from streams.core.identification.known_sightings import KnownSightings
 from streams.garbage import rare_collections
 from streams.kafka.fetched import Record
 from streams.settings import Settings
@@ -107,7 +108,7 @@ def identify_road(index: IdentityIndex, told: Sequence[Record]) -> float:
     """Microseconds an event for all that `identify` computes, in batches as a worker takes them: the best of parts that
     are `PART` long. No event is seen twice, so that caches help as they do a worker.
     """
-    knowledge: Any = SimpleNamespace(erasures_seen=0, index=index, links_seen=1)
+    knowledge: Any = SimpleNamespace(erasures_seen=0, index=index, links_seen=1, sightings=KnownSightings())
     unused: Any = None
     settings = Settings()
     agent = Identify(

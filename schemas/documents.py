@@ -133,6 +133,8 @@ def asyncapi() -> Document:
             "receive-links": _operation("receive", topics.LINKS),
             "send-corrections": _operation("send", topics.CORRECTIONS),
             "receive-corrections": _operation("receive", topics.CORRECTIONS),
+            "send-sightings": _operation("send", topics.SIGHTINGS),
+            "receive-sightings": _operation("receive", topics.SIGHTINGS),
             "send-erasures": _operation("send", topics.ERASURES),
             "receive-erasures": _operation("receive", topics.ERASURES),
         },
@@ -316,6 +318,12 @@ def _messages() -> Document:
         "title": "That an interaction was told again",
         "summary": "Internal. A MessagePack array; every worker reads all of them.",
         "contentType": "application/msgpack",
+    }
+    messages[topics.SIGHTINGS.name] = {
+        "name": topics.SIGHTINGS.name,
+        "title": "Of which interactions a first revision was told, and of whom",
+        "summary": "Internal. Hashes of twelve bytes, one behind the other; every worker reads all of them.",
+        "contentType": "application/octet-stream",
     }
     messages[topics.ERASURES.name] = {
         "name": topics.ERASURES.name,

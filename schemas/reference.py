@@ -13,6 +13,7 @@ _BEGINNING: Final = """\
 Publish one JSON object a record to the topic of its channel: `touchline.phone`, `touchline.email`,
 `touchline.visit` or `touchline.online` (the prefix is a setting). Any key will do, in any order, and more
 than once: `(source, id)` is the identity, a higher `revision` replaces, a lower or equal one changes nothing.
+To say that an event was another customer's, raise its revision: the same one is superseded, whomever it names.
 
 ```json
 {EXAMPLE}

@@ -1,6 +1,6 @@
 """The only list of topics: names, keys, partitions, retention, cleanup.
 
-Every topic of a deployment has the same partition count, so that co-partitioned assignment holds; three that every
+Every topic of a deployment has the same partition count, so that co-partitioned assignment holds; four that every
 worker reads whole, outside the consumer group, have one (docs/adr/0004-identity.md). Names start with a configurable
 prefix (default `touchline.`).
 """
@@ -31,6 +31,8 @@ class Topic:
     retention: timedelta | None = timedelta(days=7)
     beyond_horizon: bool = False
     """Retention counts from the horizon: what a late interaction can still meet must be there."""
+    retention_bytes: int | None = None
+    """The oldest records go when a partition holds more than this, however young they are; None: whatever it holds."""
     uncompacted: timedelta | None = None
     """For so long after a record compaction removes nothing on its account; None: as soon as the broker likes."""
     sole_partition: bool = False
@@ -50,6 +52,9 @@ class Topic:
         if "delete" in self.cleanup and self.retention is not None:
             kept = self.retention + horizon if self.beyond_horizon else self.retention
             config["retention.ms"] = str(int(kept.total_seconds() * 1000))
+        if self.retention_bytes is not None:
+            config["retention.bytes"] = str(self.retention_bytes)
+            config["segment.bytes"] = str(self.retention_bytes // 4)  # the broker drops whole segments
         if self.uncompacted is not None:
             config["min.compaction.lag.ms"] = str(int(self.uncompacted.total_seconds() * 1000))
         return config
@@ -104,6 +109,13 @@ CORRECTIONS: Final = Topic(
     beyond_horizon=True,
     sole_partition=True,
 )
+SIGHTINGS: Final = Topic(
+    "sightings",
+    key="none",
+    value="of which interactions a first revision was told, and of whom, as hashes of twelve bytes",
+    retention_bytes=64 * 2**20,
+    sole_partition=True,
+)
 ERASURES: Final = Topic(
     "erasures",
     key="the erasure and the part",
@@ -122,6 +134,7 @@ ALL: Final[tuple[Topic, ...]] = (
     ALERT_BOOKS,
     LINKS,
     CORRECTIONS,
+    SIGHTINGS,
     ERASURES,
 )
 

@@ -26,6 +26,7 @@ from schemas.topics import (
     LINKS,
     MAX_RECORD_BYTES,
     RAW,
+    SIGHTINGS,
     TIMELINES,
 )
 from sinks.notifications.posting import Poster
@@ -124,6 +125,7 @@ def build_knowledge(settings: Settings, bootstrap: str, hashes: Hashes) -> Knowl
         LINKS.full_name(prefix),
         CORRECTIONS.full_name(prefix),
         ERASURES.full_name(prefix),
+        SIGHTINGS.full_name(prefix),
         policy=identity_policy(settings.identity),
         kept=micros(settings.journeys.horizon + retention),
         hashes=hashes,
@@ -243,6 +245,7 @@ def build_app(
         knowledge,
         links_topic=LINKS.full_name(prefix),
         corrections_topic=CORRECTIONS.full_name(prefix),
+        sightings_topic=SIGHTINGS.full_name(prefix),
     )
     refusals = Refusals(producer, DEAD_LETTERS.full_name(prefix), partitions)
     interactions = SharedDelivery(producer, interactions_topic)

@@ -12,7 +12,7 @@ import asyncio
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Final
+from typing import Final, NamedTuple
 
 from schemas.records import SinkBatch
 from sinks.clickhouse.client import ClickHouseTarget, InsertingClient, connect
@@ -42,6 +42,14 @@ group before, and goes with whatever has come until then.
 """
 
 
+class Waiting(NamedTuple):
+    """A batch to be written. `weight` is its rows and single ledger entries."""
+
+    batch: SinkBatch
+    done: "asyncio.Future[None]"
+    weight: int
+
+
 class ClickHouseWriter:
     """Writes `SinkBatch`es to one ClickHouse. `write` is for one event loop, `write_sync` for any thread."""
 
@@ -57,7 +65,8 @@ class ClickHouseWriter:
         """
         self._pool = ClientPool(target, pseudonyms, client)
         self._threads = ThreadPoolExecutor(target.connections, thread_name_prefix="clickhouse")
-        self._waiting: list[tuple[SinkBatch, asyncio.Future[None]]] = []
+        self._waiting: list[Waiting] = []
+        self._rows_waiting = 0
         self._groups: set[asyncio.Task[None]] = set()
         self._limit = target.connections
         self._closed = False
@@ -72,7 +81,9 @@ class ClickHouseWriter:
         if self._closed:
             raise SinkUnavailable("the writer is closed")
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append((batch, done))
+        weight = _weight(batch)
+        self._waiting.append(Waiting(batch, done, weight))
+        self._rows_waiting += weight
         self._start_group()
         await done
 
@@ -97,15 +108,16 @@ class ClickHouseWriter:
         """Who comes while a group is being written waits, and then goes in one group with the others."""
         if not self._waiting or len(self._groups) >= self._limit:
             return
-        if self._groups and sum(_weight(batch) for batch, _ in self._waiting) < SECOND_GROUP_ROWS:
+        if self._groups and self._rows_waiting < SECOND_GROUP_ROWS:
             return
         weight, size = 0, 0
-        for batch, _ in self._waiting:
-            weight += _weight(batch)
-            if size and weight > GROUP_ROWS:
+        for one in self._waiting:
+            if size and weight + one.weight > GROUP_ROWS:
                 break
+            weight += one.weight
             size += 1
         group, self._waiting = self._waiting[:size], self._waiting[size:]
+        self._rows_waiting -= weight
         task = asyncio.get_running_loop().create_task(self._write_group(group))
         self._groups.add(task)
         task.add_done_callback(self._group_done)
@@ -114,25 +126,25 @@ class ClickHouseWriter:
         self._groups.discard(task)
         self._start_group()
 
-    async def _write_group(self, group: Sequence[tuple[SinkBatch, "asyncio.Future[None]"]]) -> None:
+    async def _write_group(self, group: "Sequence[Waiting]") -> None:
         loop = asyncio.get_running_loop()
         try:
-            await loop.run_in_executor(self._threads, self._pool.write, [batch for batch, _ in group])
+            await loop.run_in_executor(self._threads, self._pool.write, [one.batch for one in group])
         except SinkRefused as refused:
             if len(group) == 1:
-                _settle(group[0][1], refused)
+                _settle(group[0].done, refused)
                 return
             # One batch's bad row must not be its neighbours' fault: each goes alone and learns its own fate.
             for member in group:
                 await self._write_group([member])
         except BaseException as error:
-            for _, done in group:
-                _settle(done, error)
+            for one in group:
+                _settle(one.done, error)
             if not isinstance(error, Exception):
                 raise
         else:
-            for _, done in group:
-                _settle(done, None)
+            for one in group:
+                _settle(one.done, None)
 
 
 class ClientPool:

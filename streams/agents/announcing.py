@@ -1,4 +1,4 @@
-"""Telling every worker what a batch has taught: records of the log of links, and corrections."""
+"""Telling every worker what a batch has taught: links, corrections, and which interactions there are."""
 
 import asyncio
 import logging
@@ -9,6 +9,7 @@ from aiokafka.errors import KafkaError
 
 from schemas.corrections import Correction, correction_key, encode_correction
 from schemas.links import Record, encode_record, record_key
+from schemas.sightings import packed_sightings
 from streams.agents.knowledge import Knowledge
 from streams.agents.lanes import Batch, insist
 from streams.kafka.delivery import Group, SharedDelivery
@@ -17,7 +18,7 @@ log = logging.getLogger(__name__)
 
 
 class Announcer:
-    """Writes both logs of identity."""
+    """Writes the logs of identity, but for that of erasures."""
 
     def __init__(
         self,
@@ -26,20 +27,30 @@ class Announcer:
         *,
         links_topic: str,
         corrections_topic: str,
+        sightings_topic: str,
     ) -> None:
         self._knowledge = knowledge
         self._links = SharedDelivery(producer, links_topic)
         self._corrections = SharedDelivery(producer, corrections_topic)
+        self._sightings = SharedDelivery(producer, sightings_topic)
 
     async def announce(
-        self, batch: Batch, records: Collection[Record], corrections: Collection[Correction]
+        self,
+        batch: Batch,
+        records: Collection[Record],
+        corrections: Collection[Correction],
+        sightings: Collection[bytes] = (),
     ) -> None:
-        """Deliver what a batch teaches, and wait until this worker has read the links itself.
+        """Deliver what a batch teaches, and wait until this worker has read the links and sightings itself.
 
         Raises `Fenced` when the partition is lost on the way; the next owner announces the same again, which changes
         nothing.
         """
-        await asyncio.gather(self._tell_links(batch, records), self._tell_corrections(batch, corrections))
+        await asyncio.gather(
+            self._tell_links(batch, records),
+            self._tell_corrections(batch, corrections),
+            self._tell_sightings(batch, sightings),
+        )
 
     async def complete(self) -> None:
         """Write once more, whole, what another worker has overwritten with less (`KnownLinks.incomplete`).
@@ -67,3 +78,10 @@ class Announcer:
             return
         items = [(correction_key(one), encode_correction(one)) for one in corrections]
         await insist(lambda: self._corrections.send(0, Group(None, items)), batch, "topic of corrections")
+
+    async def _tell_sightings(self, batch: Batch, sightings: Collection[bytes]) -> None:
+        if not sightings:
+            return
+        group = Group(None, [(None, value) for value in packed_sightings(sightings)])
+        last = await insist(lambda: self._sightings.send(0, group), batch, "topic of sightings")
+        await self._knowledge.wait_for_sightings(last + 1)

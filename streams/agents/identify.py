@@ -1,10 +1,11 @@
 """identify: raw events become validated interactions, keyed by customer; what does not validate becomes a dead letter.
 
 For one batch of a raw partition, in this order: decode (pure); dead letters delivered; what the events teach of who is
-whom, and which of them correct others, delivered to the logs of identity, and the links read back; the customers named
-by what is known then; the interactions delivered to their topic, behind a control record that says what was known;
-then, beside the next batches, rows and the ledger in ClickHouse; only then acknowledged. A crash anywhere repeats the
-batch, all of which is idempotent.
+whom, which of them correct others, and which are told for the first time, delivered to the logs of identity, and links
+and sightings read back; what somebody else was told of first is superseded; the customers named by what is known then;
+the interactions delivered to their topic, behind a control record that says what was known; then, beside the next
+batches, rows and the ledger in ClickHouse; only then acknowledged. A crash anywhere repeats the batch, all of which is
+idempotent.
 """
 
 import asyncio
@@ -30,6 +31,7 @@ from schemas.interaction import (
 )
 from schemas.links import Link, Name, merged_links
 from schemas.records import Coordinates, DeadLetter, SinkBatch, offset_ranges
+from schemas.sightings import MARK_BYTES, sighting_of
 from schemas.topics import partition_of
 from streams.agents.announcing import Announcer
 from streams.agents.knowledge import Knowledge
@@ -38,6 +40,7 @@ from streams.agents.marks import OwnMarks
 from streams.agents.refusals import Refusals, dead_letter_of
 from streams.agents.sink import Epochs, Persister
 from streams.core.identification.moves import customer_of
+from streams.core.timeline import coordinates_of
 from streams.kafka.delivery import Group, Item, SharedDelivery
 
 
@@ -62,12 +65,14 @@ class Read(NamedTuple):
 
     interactions: list[Interaction]
     letters: list[DeadLetter]
-    erased: list[Coordinates]
-    """Interactions that were forgotten, and are told again."""
+    superseded: list[Coordinates]
+    """Interactions that are told again: forgotten ones, and others of whom something else was told in that revision."""
     links: Sequence[Link]
     corrections: list[Correction]
     newest: Micros | None
     links_seen: int
+    sightings: dict[bytes, bytes]
+    """By mark, what is told of interactions for the first time, as far as this worker knows."""
 
 
 class Identify:
@@ -100,14 +105,17 @@ class Identify:
         """Handle one batch; what is returned waits for the ledger. Raises `Fenced` when the partition is lost."""
         read = self.read(batch.records)
         await self._refusals.send(batch, read.letters)
-        await self._announcer.announce(batch, read.links, read.corrections)
+        contested = self._knowledge.sightings.contested
+        await self._announcer.announce(batch, read.links, read.corrections, read.sightings.values())
+        if self._knowledge.sightings.contested != contested:
+            self._give_way(read)
         # From here to the last encoded interaction nobody is awaited: one position holds for all of it.
         control = CONTROL_KEY, encode_watermarks(WatermarkReport({}, self._knowledge.links_seen))
         outgoing = self.encode(read)
         rows = SinkBatch(
             dead_letters=tuple(read.letters),
             received=offset_ranges(batch.tp.topic, batch.tp.partition, [r.offset for r in batch.records]),
-            superseded=tuple(read.erased),
+            superseded=tuple(read.superseded),
             incarnation=self._epochs.incarnation,
         )
         await asyncio.gather(
@@ -122,7 +130,9 @@ class Identify:
         now = time.time_ns() // 1000
         interactions: list[Interaction] = []
         letters: list[DeadLetter] = []
-        erased: list[Coordinates] = []
+        superseded: list[Coordinates] = []
+        sightings: dict[bytes, bytes] = {}
+        first = self._knowledge.sightings.first
         is_erased = self._knowledge.is_erased if self._knowledge.erasures_seen else None
         links: dict[tuple[Name, Name], Link] = {}
         corrections: list[Correction] = []
@@ -135,7 +145,7 @@ class Identify:
             )
             if isinstance(result, Rejected):
                 if is_erased is not None and record.value and is_erased(*letter_identity(record.value)):
-                    erased.append(Coordinates(record.topic, record.partition, record.offset))
+                    superseded.append(Coordinates(record.topic, record.partition, record.offset))
                 else:
                     letters.append(dead_letter_of(record, *result, now))
                 continue
@@ -143,24 +153,46 @@ class Identify:
             if newest is None or occurred_at > newest:
                 newest = occurred_at
             if is_erased is not None and is_erased(result.source, result.id):
-                erased.append(Coordinates(record.topic, record.partition, record.offset))
+                superseded.append(coordinates_of(result))
                 continue
+            if not result.revision:
+                sighting = sighting_of(result)
+                mark = sighting[:MARK_BYTES]
+                known = sightings.get(mark) or first(sighting)
+                if known is None:
+                    sightings[mark] = sighting
+                elif known != sighting:
+                    superseded.append(coordinates_of(result))
+                    continue
             interactions.append(result)
             for link in learn(result, result.unnormalised, occurred_at, result.source, result.id):
                 pair = link.a, link.b
-                known = links.get(pair)
-                links[pair] = link if known is None else merged_links(known, link)
+                learnt = links.get(pair)
+                links[pair] = link if learnt is None else merged_links(learnt, link)
             if result.revision and (correction := correction_of(result)) is not None:
                 corrections.append(correction)
         return Read(
             interactions,
             letters,
-            erased,
+            superseded,
             list(links.values()),
             corrections,
             newest,
             self._knowledge.links_seen,
+            sightings,
         )
+
+    def _give_way(self, read: Read) -> None:
+        """Leave out what was told of somebody else in the meantime: the log says who was first."""
+        first = self._knowledge.sightings.first
+        kept: list[Interaction] = []
+        for interaction in read.interactions:
+            sighting = sighting_of(interaction) if not interaction.revision else None
+            if sighting is None or first(sighting) in (None, sighting):
+                kept.append(interaction)
+            else:
+                read.superseded.append(coordinates_of(interaction))
+        read.interactions[:] = kept
 
     def encode(self, read: Read) -> dict[int, list[Item]]:
         """The interactions by partition, encoded, their customers as known now; pure."""

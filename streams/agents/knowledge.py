@@ -1,8 +1,8 @@
 """What a worker knows of who is whom: the logs of identity, read whole, outside the consumer group.
 
-`links`, `corrections` and `erasures` have one partition each, which every worker reads from the beginning to the end
-when it starts and follows from there on, in a task of its own. What is known at one moment is known to all of the
-worker's agents: it changes only while they await.
+`links`, `corrections`, `erasures` and `sightings` have one partition each, which every worker reads from the beginning
+to the end when it starts and follows from there on, in a task of its own. What is known at one moment is known to all
+of the worker's agents: it changes only while they await.
 """
 
 import asyncio
@@ -22,12 +22,14 @@ from schemas.erasures import decode_erasure
 from schemas.interaction import Micros
 from schemas.links import Name
 from schemas.records import IdentityChange, IdentityRow
+from schemas.sightings import unpacked_sightings
 from schemas.topics import LINKS
 from streams.agents.known_links import KnownLinks
 from streams.agents.lanes import EXIT_BUG, FIRST_PAUSE, LONGEST_PAUSE, connection_lost, end_process
 from streams.core.identification.index import IdentityIndex
 from streams.core.identification.known_corrections import KnownCorrections
 from streams.core.identification.known_erasures import Forgotten, Hashes, KnownErasures
+from streams.core.identification.known_sightings import KnownSightings
 from streams.core.identification.policy import IdentityPolicy
 from streams.core.identification.rows import identity_row
 
@@ -72,6 +74,7 @@ class Ends(NamedTuple):
     links: int = 0
     corrections: int = 0
     erasures: int = 0
+    sightings: int = 0
 
     def falls_short_of(self, others: "Ends") -> bool:
         """Whether any of these is less."""
@@ -79,6 +82,7 @@ class Ends(NamedTuple):
             self.links < others.links
             or self.corrections < others.corrections
             or self.erasures < others.erasures
+            or self.sightings < others.sightings
         )
 
 
@@ -109,6 +113,7 @@ class Knowledge:
         links_topic: str,
         corrections_topic: str,
         erasures_topic: str,
+        sightings_topic: str,
         *,
         policy: IdentityPolicy,
         kept: Micros,
@@ -121,7 +126,8 @@ class Knowledge:
         self._links = TopicPartition(links_topic, 0)
         self._corrections = TopicPartition(corrections_topic, 0)
         self._erasures = TopicPartition(erasures_topic, 0)
-        self._logs = [self._links, self._corrections, self._erasures]
+        self._sightings = TopicPartition(sightings_topic, 0)
+        self._logs = [self._links, self._corrections, self._erasures, self._sightings]
         self._kept, self._new_consumer = kept, consumer
         self.known = KnownLinks(policy)
         self.index: IdentityIndex = self.known.index
@@ -135,6 +141,10 @@ class Knowledge:
         self._known_erasures = KnownErasures(hashes)
         self.erasures_seen = 0
         """The same of `erasures`."""
+        self.sightings = KnownSightings()
+        """Of whom interactions were told first, as known at `sightings_seen`."""
+        self.sightings_seen = 0
+        """The same of `sightings`."""
         self._consumer: Consumer | None = None
         self._task: asyncio.Task[None] | None = None
         self._waiting: list[tuple[Ends, asyncio.Future[None]]] = []
@@ -245,6 +255,11 @@ class Knowledge:
         if links_seen > self.links_seen:
             await self._until(Ends(links_seen))
 
+    async def wait_for_sightings(self, sightings_seen: int) -> None:
+        """Return when `sightings` is read to that position, which must be one that the log has."""
+        if sightings_seen > self.sightings_seen:
+            await self._until(Ends(sightings=sightings_seen))
+
     def standing_still(self) -> float:
         """For how many seconds nothing has been heard of the logs, neither a record nor that there is none."""
         return time.monotonic() - self._proven_at
@@ -266,7 +281,7 @@ class Knowledge:
 
     @property
     def _seen(self) -> Ends:
-        return Ends(self.links_seen, self.corrections_seen, self.erasures_seen)
+        return Ends(self.links_seen, self.corrections_seen, self.erasures_seen, self.sightings_seen)
 
     def _as_ends(self, told: Mapping[TopicPartition, int]) -> Ends:
         return Ends(*(told[one] for one in self._logs))
@@ -308,6 +323,7 @@ class Knowledge:
         entries: list[tuple[bytes | None, bytes | None]] = []
         latest: deque[tuple[int, int]] = deque(maxlen=TAIL)
         corrections, erasures = KnownCorrections(self._kept), KnownErasures(self._hashes)
+        sightings = KnownSightings()
         seen = Ends()
         moved = time.monotonic()
         while seen.falls_short_of(ends):
@@ -319,6 +335,8 @@ class Knowledge:
                 _note(corrections, record)
             for record in fetched.get(self._erasures, ()):
                 _note_erasure(erasures, record)
+            for record in fetched.get(self._sightings, ()):
+                _note_sightings(sightings, record)
             before, seen = seen, await asyncio.wait_for(self._positions(consumer), ANSWER_SECONDS)
             if seen != before:
                 moved = time.monotonic()
@@ -331,8 +349,8 @@ class Knowledge:
         for entry, offset in zip(tail, offsets, strict=True):
             self.known.take([entry], offset + 1)
         self.known.take((), seen.links)
-        self.links_seen, self.corrections_seen, self.erasures_seen = seen
-        self._known_corrections, self._known_erasures = corrections, erasures
+        self.links_seen, self.corrections_seen, self.erasures_seen, self.sightings_seen = seen
+        self._known_corrections, self._known_erasures, self.sightings = corrections, erasures, sightings
 
     async def _follow(self) -> None:
         pause = FIRST_PAUSE
@@ -388,6 +406,9 @@ class Knowledge:
         for record in fetched.get(self._corrections, ()):
             _note(self._known_corrections, record)
         self.corrections_seen = max(self.corrections_seen, ends.corrections)
+        for record in fetched.get(self._sightings, ()):
+            _note_sightings(self.sightings, record)
+        self.sightings_seen = max(self.sightings_seen, ends.sightings)
         if ends.links > self.links_seen:
             self.known.take([(record.key, record.value) for record in links], ends.links)
             self.links_seen = ends.links
@@ -446,3 +467,13 @@ def _note_erasure(known: KnownErasures, record: Any) -> None:
         log.warning("a foreign record of the log of erasures is skipped: %s", error)
         return
     known.note(erasure, record.offset)
+
+
+def _note_sightings(known: KnownSightings, record: Any) -> None:
+    try:
+        sightings = unpacked_sightings(record.value or b"")
+    except ValueError as error:
+        log.warning("a foreign record of the log of sightings is skipped: %s", error)
+        return
+    for sighting in sightings:
+        known.note(sighting)

@@ -23,8 +23,10 @@ from streams.core.detection.light import LightPolicy, light_of
 from streams.core.detection.remembered import NOTHING_REMEMBERED, Remembered, decode_remembered
 from streams.core.state import decode_state
 
-OWED_KEYS: Final = tuple(b"\x00owed%x" % number for number in range(16))
-"""Where debts are stored: one step's under each."""
+OWED_KEYS: Final = tuple(b"\x00owed%x" % number for number in range(64))
+"""Where debts are stored: one step's under each. So many batches of a partition may wait for their rows: where ten a
+second are decided and a group of rows takes two seconds, with sixteen alerts would wait for rows.
+"""
 
 MOST_ROWS: Final = 1_000
 """Rows that a debt has at the most (some 500 kB): a step with more to keep writes them before its states."""

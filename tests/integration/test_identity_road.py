@@ -139,6 +139,33 @@ def test_a_correction_that_names_another_customer_moves_the_interaction(road: Ro
     road.wait_until_balanced(20)
 
 
+def test_an_equal_revision_that_names_another_customer_changes_nothing(road: Road) -> None:
+    send(
+        road,
+        "email",
+        0,
+        mail("equal-1", 1, crm_id="Q1"),
+        mail("equal-1", 1, crm_id="Q2", phone="+359888700700"),
+    )
+    wait_for_customers(road, "equal-", {"equal-1": "crm:Q1"})
+    for partition in range(1, 4):  # whoever owns it
+        send(
+            road,
+            "email",
+            partition,
+            mail("equal-1", 1, crm_id=f"Q{partition}"),
+            mail(f"equal-{partition}0", 1, crm_id="Q1"),
+        )
+    everything = {f"equal-{number}": "crm:Q1" for number in (1, 10, 20, 30)}
+    wait_for_customers(road, "equal-", everything)
+    road.wait_until_balanced(20)
+    assert {customer: journeys_of(road, f"crm:{customer}") for customer in ("Q1", "Q2", "Q3")} == {
+        "Q1": 1, "Q2": 0, "Q3": 0
+    }  # fmt: skip
+    assert road.rows("SELECT sum(interactions) FROM journeys WHERE customer = 'crm:Q1'") == [(4,)]
+    assert road.rows("SELECT count() FROM identity WHERE customer = 'crm:Q2'") == [(0,)]
+
+
 def test_links_outlive_the_worker(road: Road) -> None:
     send(road, "email", 0, mail("kept-1", 1, crm_id="K1", email="kim@example.com"))
     wait_for_customers(road, "kept-", {"kept-1": "crm:K1"})

@@ -20,6 +20,8 @@ from tests.unit.agents.fakes import HASHES
 LINKS = TopicPartition("links", 0)
 CORRECTIONS = TopicPartition("corrections", 0)
 ERASURES = TopicPartition("erasures", 0)
+SIGHTINGS = TopicPartition("sightings", 0)
+ALL = (LINKS, CORRECTIONS, ERASURES, SIGHTINGS)
 
 
 @dataclass
@@ -33,11 +35,11 @@ class LogRecord:
 
 
 class Logs:
-    """A broker with `links`, `corrections` and `erasures`."""
+    """A broker with `links`, `corrections`, `erasures` and `sightings`."""
 
     def __init__(self) -> None:
-        self.records: dict[TopicPartition, list[LogRecord]] = {LINKS: [], CORRECTIONS: [], ERASURES: []}
-        self.ends = {LINKS: 0, CORRECTIONS: 0, ERASURES: 0}
+        self.records: dict[TopicPartition, list[LogRecord]] = {one: [] for one in ALL}
+        self.ends = dict.fromkeys(ALL, 0)
         self.held_back = False
         """Fetches return nothing, though there is more."""
         self.failing = 0
@@ -94,7 +96,7 @@ class Logs:
     def knowledge(self, policy: IdentityPolicy = DEFAULT_POLICY) -> Knowledge:
         """What a worker that reads these logs knows."""
         return Knowledge(
-            *(one.topic for one in (LINKS, CORRECTIONS, ERASURES)),
+            *(one.topic for one in ALL),
             policy=policy,
             kept=37 * DAY,
             hashes=HASHES,

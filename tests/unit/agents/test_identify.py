@@ -24,7 +24,7 @@ from streams.agents.lanes import Fenced, finish
 from streams.agents.refusals import Refusals
 from streams.agents.sink import Persister
 from streams.kafka.delivery import SharedDelivery
-from tests.unit.agents.fake_logs import CORRECTIONS, LINKS, Logs
+from tests.unit.agents.fake_logs import CORRECTIONS, LINKS, SIGHTINGS, Logs
 from tests.unit.agents.fakes import HASHES, App, Builder, Epochs, Metadata, Producer, Record, Sink
 
 PARTITIONS = 4
@@ -47,7 +47,7 @@ class LogProducer(Producer):
 
     async def send_batch(self, builder: Builder, topic: str, *, partition: int) -> "asyncio.Future[Metadata]":
         where = TopicPartition(topic, partition)
-        if where in (LINKS, CORRECTIONS):
+        if where in (LINKS, CORRECTIONS, SIGHTINGS):
             for key, value in builder.records:
                 self._logs.append(where, key, value)
         return await super().send_batch(builder, topic, partition=partition)
@@ -64,7 +64,11 @@ class Bench:
         producer: Any = self.producer
         marks: Any = self.marks
         self.announcer = Announcer(
-            lambda: producer, self.known, links_topic=LINKS.topic, corrections_topic=CORRECTIONS.topic
+            lambda: producer,
+            self.known,
+            links_topic=LINKS.topic,
+            corrections_topic=CORRECTIONS.topic,
+            sightings_topic=SIGHTINGS.topic,
         )
         shared: dict[str, Any] = {
             "persister": Persister(self.sink),
@@ -175,7 +179,7 @@ async def test_a_bad_record_is_a_dead_letter_as_it_came_and_its_neighbours_pass(
 async def test_dead_letters_are_delivered_before_any_row_says_so(bench: Bench) -> None:
     await bench.handle(b"{", event(1, crm_id="ann"))
     assert bench.order[0] == "dead"
-    assert sorted(bench.order[1:]) == ["interactions", "rows"]
+    assert sorted(bench.order[1:]) == ["interactions", "rows", "sightings"]
     assert len(bench.app.acks) == 1
 
 
@@ -277,6 +281,61 @@ async def test_nothing_is_sent_before_what_was_announced_is_read_back(logs: Logs
     logs.release()
     await handling
     assert bench.customers() == {"0": ANN}
+
+
+async def test_an_equal_revision_that_names_another_customer_changes_nothing(bench: Bench) -> None:
+    await bench.handle(
+        event(0, crm_id="ann"), event(0, crm_id="bob", email="bob@example.com"), event(1, crm_id="eve")
+    )
+    assert bench.customers() == {"0": "crm:ann", "1": "crm:eve"}
+    assert bench.sink.written[-1].superseded == (Coordinates("touchline.visit", 1, 1),)
+    await bench.handle(event(2, crm_id="ann"), event(0, crm_id="cid", phone="+359888000111"))
+    assert bench.sink.written[-1].superseded == (Coordinates("touchline.visit", 1, 1),)
+    assert bench.customers() == {"0": "crm:ann", "1": "crm:eve", "2": "crm:ann"}
+    assert bench.known.links_seen == 0, "nothing is learnt of it either"
+
+
+async def test_a_repetition_goes_on_as_it_came_and_is_announced_once(bench: Bench) -> None:
+    await bench.handle(event(0, crm_id="ann"))
+    await bench.handle(event(0, crm_id="ann"), event(0, crm_id="ann"))
+    assert [one.id for one, _ in bench.sent()] == ["0", "0", "0"]  # the timeline knows repetitions
+    assert bench.logs.ends[SIGHTINGS] == 1
+
+
+async def test_a_higher_revision_may_name_another_customer(bench: Bench) -> None:
+    corrected = json.loads(event(0, crm_id="bob")) | {"revision": 1}
+    await bench.handle(event(0, crm_id="ann"), json.dumps(corrected).encode())
+    assert [one.customer for one, _ in bench.sent()] == ["crm:ann", "crm:bob"]
+    assert bench.sink.written[-1].superseded == ()
+
+
+async def test_what_another_worker_was_told_first_counts(logs: Logs, bench: Bench) -> None:
+    other = Bench(logs)
+    await other.known.start()
+    logs.held_back = True
+    first = asyncio.create_task(bench.handle(event(0, crm_id="ann"), event(1, crm_id="ann")))
+    while SIGHTINGS.topic not in bench.order:
+        await asyncio.sleep(0)
+    second = asyncio.create_task(other.handle(event(0, crm_id="bob"), event(2, crm_id="bob")))
+    while SIGHTINGS.topic not in other.order:
+        await asyncio.sleep(0)
+    logs.release()
+    await asyncio.gather(first, second)
+    await other.known.close()
+    assert bench.customers() == {"0": "crm:ann", "1": "crm:ann"}
+    assert other.customers() == {"2": "crm:bob"}
+    assert other.sink.written[-1].superseded == (Coordinates("touchline.visit", 1, 0),)
+    assert not bench.sink.written[-1].superseded
+
+
+async def test_who_starts_later_knows_of_whom_was_told_first(logs: Logs, bench: Bench) -> None:
+    await bench.handle(event(0, crm_id="ann"))
+    logs.append(SIGHTINGS, None, b"foreign")
+    other = Bench(logs)
+    await other.known.start()
+    await other.handle(event(0, crm_id="bob"), event(0, crm_id="ann"))
+    await other.known.close()
+    assert [one.customer for one, _ in other.sent()] == ["crm:ann"]
 
 
 def fact(number: int, revision: int = 0, operation: str = "link", **more: Any) -> bytes:

@@ -266,9 +266,10 @@ class Knowledge:
 
     async def close(self) -> None:
         """Stop reading."""
-        if self._task is not None:
+        while self._task is not None and not self._task.done():
+            # On Python 3.11 `asyncio.wait_for` loses a cancellation that comes together with what it waited for.
             self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+            await asyncio.wait((self._task,), timeout=0.1)
         await self._drop()
 
     # --- within --------------------------------------------------------------------------------------------

@@ -384,3 +384,28 @@ async def test_who_is_cancelled_while_closing_is_cancelled(logs: Logs, known: Kn
     with pytest.raises(asyncio.CancelledError):
         await closing
     logs.at_stop = None
+
+
+async def test_it_closes_although_a_cancellation_was_lost(
+    logs: Logs, known: Knowledge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await known.start()
+    (consumer,) = logs.opened
+    lost, fetching = 0, asyncio.Event()
+
+    async def getmany(*_partitions: object, timeout_ms: int = 0) -> dict[object, object]:
+        nonlocal lost
+        fetching.set()
+        try:
+            await asyncio.sleep(timeout_ms)
+        except asyncio.CancelledError:
+            lost += 1
+            if lost > 2:
+                raise
+        return {}
+
+    monkeypatch.setattr(consumer, "getmany", getmany)
+    logs.release()  # the fetch that is under way ends
+    await fetching.wait()
+    await asyncio.wait_for(known.close(), 5)
+    assert lost == 3

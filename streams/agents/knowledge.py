@@ -223,10 +223,11 @@ class Knowledge:
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, LONGEST_PAUSE)
         log.info(
-            "identity: %d identifiers, %d corrections, %d erasures, read in %.1f s",
+            "identity: %d identifiers, %d corrections, %d erasures, %d sightings, read in %.1f s",
             len(self.index),
             len(self._known_corrections),
             len(self._known_erasures),
+            len(self.sightings),
             time.monotonic() - begun,
         )
         self._proven_at = time.monotonic()

@@ -5,10 +5,6 @@ The same loop on a plain MergeTree table is the negative control: it must count 
 
 import random
 import threading
-from collections.abc import Iterator
-from pathlib import Path
-
-import pytest
 
 from schemas.records import Coordinates, DeadLetter, Journey, PlacedInteraction, SinkBatch
 from sinks.clickhouse.errors import SinkUnavailable, classify
@@ -22,14 +18,6 @@ RECORDS = 12_000
 KILLS = 3
 TOPIC = "touchline.phone"
 START = instant("2026-03-01")
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[EmbeddedClickHouse]:
-    server = EmbeddedClickHouse(tmp_path)
-    server.start()
-    yield server
-    server.stop()
 
 
 def records(start: int, end: int) -> SinkBatch:
@@ -60,13 +48,13 @@ def records(start: int, end: int) -> SinkBatch:
 
 
 def test_a_server_killed_under_writes_loses_nothing_and_shows_nothing_twice(
-    server: EmbeddedClickHouse,
+    clickhouse: EmbeddedClickHouse,
 ) -> None:
-    migrate(server.target())
-    control = Database(server.target())
+    migrate(clickhouse.target())
+    control = Database(clickhouse.target())
     control.rows("CREATE TABLE plain (offset UInt64) ENGINE = MergeTree ORDER BY offset")
     chance = random.Random(7)
-    writer = ClickHouseWriter(server.target(timeout_seconds=20), CLEAR)
+    writer = ClickHouseWriter(clickhouse.target(timeout_seconds=20), CLEAR)
     done = 0
     progressed = threading.Condition()
     stop = threading.Event()
@@ -97,8 +85,8 @@ def test_a_server_killed_under_writes_loses_nothing_and_shows_nothing_twice(
             goal = RECORDS * kill // (KILLS + 2)
             with progressed:
                 assert progressed.wait_for(lambda goal=goal: done >= goal, timeout=60)
-            server.kill()
-            server.start()
+            clickhouse.kill()
+            clickhouse.start()
         consumer.join(90)
         assert not consumer.is_alive()
     finally:
@@ -106,7 +94,7 @@ def test_a_server_killed_under_writes_loses_nothing_and_shows_nothing_twice(
         consumer.join(30)
         writer.close_sync()
 
-    database = Database(server.target())
+    database = Database(clickhouse.target())
     a_tenth = RECORDS // 10
     assert database.row("SELECT * EXCEPT (topic, partition, incarnation) FROM reconciliation") == (
         RECORDS, 8 * a_tenth, a_tenth, a_tenth, 0, 0, True,

@@ -2,7 +2,9 @@
 
 from datetime import timedelta
 
+from schemas.sightings import SIGHTING_BYTES
 from schemas.topics import ALL
+from streams.core.identification.known_sightings import GENERATION
 from streams.kafka.admin import Difference, FoundTopic, Layout, compare
 
 LAYOUT = Layout("t.", partitions=8)
@@ -46,6 +48,17 @@ def test_corrections_are_kept_a_week_beyond_the_horizon() -> None:
     assert [(one.topic, one.what, one.expected) for one in found.differences] == [
         ("t.corrections", "retention.ms", str(67 * 86_400_000))
     ]
+
+
+def test_sightings_are_bounded_in_bytes_by_segments_that_can_go() -> None:
+    config = LAYOUT.topics()["t.sightings"].config()
+    assert config["retention.bytes"] == str(64 * 2**20)
+    assert int(config["segment.bytes"]) * 4 == 64 * 2**20, (
+        "the broker deletes whole segments, never the last one"
+    )
+    assert config["retention.ms"] == str(7 * 86_400_000)
+    known = int(config["retention.bytes"]) // SIGHTING_BYTES
+    assert GENERATION < known < 2 * GENERATION, "a start knows about as much as who has always read"
 
 
 def test_another_retention_is_a_difference_that_stops_nobody() -> None:

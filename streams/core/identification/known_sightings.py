@@ -5,7 +5,7 @@ from typing import Final
 from schemas.sightings import MARK_BYTES, SIGHTING_BYTES
 
 GENERATION: Final = 3_000_000
-"""So many sightings are in one generation; the latest two are kept, 60 MB."""
+"""So many sightings are in one generation; the latest two are kept, 80 MB."""
 
 _RUNS: Final = 65_536
 _ENTRY: Final = 10

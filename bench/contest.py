@@ -71,7 +71,7 @@ class Contest:
         for size in sorted({one.records for one in self._contestants if one.module}):
             topic = _topic(size)
             self._arena.make_topic(topic)
-            EventPublisher(self._arena.bootstrap, partial(_topic_of_any, topic)).run(count_events(size))
+            EventPublisher(self._arena.kafka, partial(_topic_of_any, topic)).run(count_events(size))
 
     def run(self, rounds: int, done: Callable[[Contestant, Reading], None]) -> None:
         """All contestants, `rounds` times in turn. Raises `ContestantFailed`."""

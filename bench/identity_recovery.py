@@ -24,7 +24,8 @@ from sinks.clickhouse.pseudonyms import CLEAR
 from streams.app import build_knowledge
 from streams.garbage import rare_collections
 from streams.kafka.delivery import deliver
-from streams.settings import KafkaSettings, Settings
+from streams.kafka_settings import KafkaSettings
+from streams.settings import Settings
 
 CUSTOMERS = 200_000
 AT_ONCE = 20_000
@@ -36,7 +37,7 @@ async def measure_recovery(place: Arena, customers: int) -> dict[str, float]:
     settings = Settings(kafka=KafkaSettings(prefix="recovery."))
     place.prepare_pipeline(settings)
     count = await _fill(place.bootstrap, LINKS.full_name(settings.kafka.prefix), customers)
-    knowledge = build_knowledge(settings, place.bootstrap, CLEAR)
+    knowledge = build_knowledge(settings, place.kafka, CLEAR)
     with rare_collections():  # as a worker starts
         begun, cpu_begun = perf_counter(), process_time()
         await knowledge.start()

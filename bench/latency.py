@@ -207,11 +207,11 @@ def measure_latency(place: Arena, load: PipelineLoad, rate: float, name: str = "
             worker.start()
             with Arrivals(place.bootstrap, ALERTS.full_name(settings.kafka.prefix)) as arrivals:
                 first = f"{CUSTOMER}first"
-                EventPublisher(place.bootstrap, topic_of).run([_probe(first, load.events[0].arrives_at)])
+                EventPublisher(place.kafka, topic_of).run([_probe(first, load.events[0].arrives_at)])
                 _wait(
                     {first}, arrivals, worker
                 )  # a worker that still takes its partitions over is not measured
-                EventPublisher(place.bootstrap, topic_of, rate=rate).run(probes)
+                EventPublisher(place.kafka, topic_of, rate=rate).run(probes)
                 if not probes.sent_at:
                     raise PipelineStuck("the load was over before the warm-up was: publish more, or slower")
                 _wait(probes.sent_at.keys(), arrivals, worker)

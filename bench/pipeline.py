@@ -98,7 +98,7 @@ def run_pipeline(arena: Arena, load: PipelineLoad, name: str, *, rules: bool) ->
         settings, environment = pipeline_settings(arena, name, home, None if rules else empty)
         reached = arena.prepare_pipeline(settings)
         published = EventPublisher(
-            arena.bootstrap, lambda channel: RAW[channel].full_name(settings.kafka.prefix)
+            arena.kafka, lambda channel: RAW[channel].full_name(settings.kafka.prefix)
         ).run(load.events)
         worker = pinned_worker(arena, environment, home / "worker.log")
         client = connect(reached.clickhouse)

@@ -17,6 +17,7 @@ from sinks.embedded.supervisor import Supervisor
 from streams.commands.embedded import BrokerKind, start_broker, start_clickhouse
 from streams.commands.migrate import bring_up_to_date
 from streams.commands.servers import Servers, clickhouse_target, http_target
+from streams.kafka.access import KafkaAccess
 from streams.kafka.admin import broker_admin
 from streams.settings import Settings
 
@@ -35,13 +36,18 @@ class Arena:
     core: int | None
     processes: Mapping[str, Child]
 
+    @property
+    def kafka(self) -> KafkaAccess:
+        """The broker, as Touchline's own clients are told of it."""
+        return KafkaAccess(self.bootstrap)
+
     def make_topic(self, name: str, *, compacted: bool = False) -> None:
         """Create a topic of `PARTITIONS` partitions."""
         if self.mock_control is not None:
             create_topic(self.mock_control, name, PARTITIONS)
             return
         config = {"cleanup.policy": "compact"} if compacted else {}
-        with broker_admin(self.bootstrap) as admin:
+        with broker_admin(self.kafka) as admin:
             admin.create_topics(
                 {name: {"num_partitions": PARTITIONS, "replication_factor": 1, "configs": config}}
             )
@@ -54,7 +60,7 @@ class Arena:
                 name = topic.full_name(settings.kafka.prefix)
                 create_topic(self.mock_control, name, topic.partitions(PARTITIONS))
         reached = Servers(
-            self.bootstrap,
+            self.kafka,
             clickhouse_target(settings, self.native_url),
             http_target(settings.clickhouse, self.http_url),
         )

@@ -52,6 +52,7 @@ from streams.core.identity import customer_of
 from streams.core.policy import JourneyPolicy
 from streams.destinations import alert_policy, build_destinations
 from streams.identity_policy import identity_policy
+from streams.kafka.access import KafkaAccess
 from streams.kafka.delivery import SharedDelivery
 from streams.kafka.store import State, TimelineStore
 from streams.kafka.transport import Transport
@@ -116,7 +117,7 @@ def build_fact_decoder(settings: Settings) -> FactDecoder:
     return FactDecoder(settings.identity.region, micros(settings.time.future))
 
 
-def build_knowledge(settings: Settings, bootstrap: str, hashes: Hashes) -> Knowledge:
+def build_knowledge(settings: Settings, access: KafkaAccess, hashes: Hashes) -> Knowledge:
     """What one worker knows of who is whom; nothing connects before it is started. `hashes` names what is forgotten."""
     prefix = settings.kafka.prefix
     retention = CORRECTIONS.retention
@@ -129,15 +130,15 @@ def build_knowledge(settings: Settings, bootstrap: str, hashes: Hashes) -> Knowl
         policy=identity_policy(settings.identity),
         kept=micros(settings.journeys.horizon + retention),
         hashes=hashes,
-        consumer=partial(log_consumer, bootstrap),
+        consumer=partial(log_consumer, access),
     )
 
 
-def faust_app(settings: Settings, bootstrap: str, datadir: Path) -> faust.App:
+def faust_app(settings: Settings, access: KafkaAccess, datadir: Path) -> faust.App:
     """The bare Faust app: configuration only."""
     app = faust.App(
         settings.kafka.group,
-        broker="kafka://" + bootstrap.replace(",", ";"),
+        **access.for_faust(),
         store="memory://",
         datadir=str(datadir),
         processing_guarantee="at_least_once",
@@ -172,7 +173,7 @@ def faust_app(settings: Settings, bootstrap: str, datadir: Path) -> faust.App:
 
 def build_app(
     settings: Settings,
-    bootstrap: str,
+    access: KafkaAccess,
     sink: Sink,
     epochs: Epochs,
     knowledge: Knowledge,
@@ -184,7 +185,7 @@ def build_app(
     Nothing connects before the app is started; `knowledge` must be started before it, since no record may be judged by
     less than is known. `sink` and `knowledge` are closed when the app stops. `id_key` is that of the ids in the sink.
     """
-    app = faust_app(settings, bootstrap, datadir)
+    app = faust_app(settings, access, datadir)
     prefix, partitions = settings.kafka.prefix, settings.kafka.partitions
     raw_topics = [topic.full_name(prefix) for topic in RAW.values()]
     identity_topic = IDENTITY.full_name(prefix)

@@ -236,6 +236,9 @@ def cli(ctx: click.Context, debug: bool) -> None:
         # What a client library mutters while it connects is not the message: the command's own error is.
         for library in ("kafka", "aiokafka", "clickhouse_driver"):
             logging.getLogger(library).setLevel(logging.CRITICAL)
+    for library in ("kafka.net.connection", "kafka.protocol.parser", "aiokafka.conn"):
+        # However much is asked for: they log whole requests, and one of SASL PLAIN is the password.
+        logging.getLogger(library).setLevel(logging.INFO if debug else logging.CRITICAL)
 
 
 class _Terminated(KeyboardInterrupt):

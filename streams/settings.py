@@ -19,9 +19,8 @@ from pydantic import (
 )
 
 from schemas.ahead import PURE
-from schemas.topics import DEFAULT_PARTITIONS, DEFAULT_PREFIX
-from streams.addresses import broker_addresses
 from streams.durations import Duration
+from streams.kafka_settings import KafkaSettings
 from streams.notification_settings import AlertSecrets, AlertSettings
 from streams.section import Count, Number, Section, Whole
 from streams.word_lists import WordList
@@ -38,29 +37,6 @@ class SettingsError(Exception):
 
 
 Positive = Annotated[Duration, Field(gt=timedelta(0))]
-
-
-class KafkaSettings(Section):
-    """The broker and the topics."""
-
-    bootstrap: str | None = Field(
-        None, description="Brokers as HOST:PORT[,HOST:PORT]; unset means the embedded broker"
-    )
-    prefix: str = Field(
-        DEFAULT_PREFIX, pattern=r"^[A-Za-z0-9._-]*$", description="What every topic's name begins with"
-    )
-    partitions: Count = Field(
-        DEFAULT_PARTITIONS, le=1024, description="Partitions of every topic, fixed at the first migrate"
-    )
-    replication: Count = Field(1, description="Replicas of every topic that migrate creates")
-    group: str = Field(
-        "touchline", min_length=1, description="Consumer group (and Faust app id) of the workers"
-    )
-
-    @field_validator("bootstrap")
-    @classmethod
-    def _bootstrap_names_brokers(cls, value: str | None) -> str | None:
-        return None if value is None else broker_addresses(value)
 
 
 class ClickHouseSettings(Section):
@@ -315,15 +291,21 @@ def load_settings(environ: dict[str, str] | None = None, file: Path | None = Non
     try:
         return Settings.model_validate(values)
     except ValidationError as error:
-        raise SettingsError("\n".join(_explain(error, origin, file))) from None
+        raise SettingsError("\n".join(_explain(error, origin, file, values))) from None
 
 
-def _explain(error: ValidationError, origin: dict[tuple[str, ...], str], file: Path) -> list[str]:
+def _explain(
+    error: ValidationError, origin: dict[tuple[str, ...], str], file: Path, values: dict[str, Any]
+) -> list[str]:
     lines = []
     for problem in error.errors(include_input=False, include_url=False):
         path = tuple(str(part) for part in problem["loc"])
         within = next((name for key, name in origin.items() if key[: len(path)] == path), None)
-        name = origin.get(path) or within or f"{file}: {'.'.join(path)}"
+        missing = (
+            len(path) == 2 and path[0] in Settings.model_fields and path[1] not in values.get(path[0], ())
+        )
+        given = f"{PREFIX}{'__'.join(path).upper()}" if missing else f"{file}: {'.'.join(path)}"
+        name = origin.get(path) or within or given
         said = problem["msg"].removeprefix("Value error, ")
         reason = "unknown setting" if problem["type"] == "extra_forbidden" else said
         lines.append(f"{name}: {reason}")

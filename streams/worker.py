@@ -29,6 +29,7 @@ from streams.agents.watchdog import EXIT_STUCK
 from streams.app import build_app, build_knowledge
 from streams.ending import LastResort, deaths_of_threads, on_stop_signals, stops_under_way, threads_left
 from streams.garbage import collect_rarely, rare_collections
+from streams.kafka.access import KafkaAccess
 from streams.pseudonymity import pseudonyms_of
 from streams.settings import Settings
 
@@ -101,7 +102,7 @@ class DatabaseEpochs:
 
 
 def run_worker(
-    settings: Settings, bootstrap: str, target: ClickHouseTarget, on_ready: Callable[[], None]
+    settings: Settings, access: KafkaAccess, target: ClickHouseTarget, on_ready: Callable[[], None]
 ) -> int:
     """Run until a signal or a crash; return the exit status, with which the process must end next.
 
@@ -117,9 +118,9 @@ def run_worker(
     scratch = Home(settings.home).scratch()
 
     def build() -> tuple[faust.App, Knowledge]:
-        knowledge = build_knowledge(settings, bootstrap, pseudonyms)
+        knowledge = build_knowledge(settings, access, pseudonyms)
         sink = ClickHouseSink(target, pseudonyms)
-        return build_app(settings, bootstrap, sink, epochs, knowledge, scratch, id_key), knowledge
+        return build_app(settings, access, sink, epochs, knowledge, scratch, id_key), knowledge
 
     loop, stop = uvloop.new_event_loop(), asyncio.Event()
     last_resort = LastResort(END_SECONDS)

@@ -14,9 +14,11 @@ from bench.roads.stopwatch import Stopwatch, Task, task
 from streams.agents.lanes import EXIT_BUG, Batch, Lanes, end_process, insist
 from streams.app import faust_app
 from streams.garbage import collect_rarely
+from streams.kafka.access import KafkaAccess
 from streams.kafka.delivery import deliver
 from streams.kafka.store import State, TimelineStore
-from streams.settings import KafkaSettings, Settings
+from streams.kafka_settings import KafkaSettings
+from streams.settings import Settings
 
 
 class Event(msgspec.Struct, gc=False):
@@ -33,7 +35,7 @@ _decode = msgspec.json.Decoder(Event).decode
 def build(work: Task) -> faust.App:
     """The app; its changelog topic is made beforehand."""
     settings = Settings(kafka=KafkaSettings(group=work.group))
-    app = faust_app(settings, work.bootstrap, Path(work.directory))
+    app = faust_app(settings, KafkaAccess(work.bootstrap), Path(work.directory))
     changelog = f"{work.group}-counts-changelog"
     partitions = settings.kafka.partitions
 

@@ -32,6 +32,7 @@ from streams.core.identification.known_erasures import Forgotten, Hashes, KnownE
 from streams.core.identification.known_sightings import KnownSightings
 from streams.core.identification.policy import IdentityPolicy
 from streams.core.identification.rows import identity_row
+from streams.kafka.access import KafkaAccess
 
 log = logging.getLogger(__name__)
 
@@ -90,10 +91,10 @@ class LogsMadeAnew(Exception):
     """A log ends before what was read of it: the topic was deleted and made again under a running worker."""
 
 
-def log_consumer(bootstrap: str) -> Consumer:
+def log_consumer(access: KafkaAccess) -> Consumer:
     """A consumer outside any group; it begins where it is told to."""
     consumer: Consumer = AIOKafkaConsumer(
-        bootstrap_servers=bootstrap.split(","),
+        **access.for_aiokafka(),
         client_id="touchline-identity",
         group_id=None,
         enable_auto_commit=False,

@@ -3,15 +3,16 @@
 from streams.commands.candidate_rules import horizon_of
 from streams.commands.checks import Check
 from streams.commands.rules_in_force import InForce, broker_or_none
+from streams.kafka.access import KafkaAccess
 from streams.rule_files import RuleProblem, load_rules
 from streams.rule_sets import rules_folder
 from streams.settings import Settings
 
 
-def check_rules(settings: Settings, bootstrap: str) -> Check:
+def check_rules(settings: Settings, access: KafkaAccess) -> Check:
     """The configured folder against what the broker says is in force."""
     folder, horizon = rules_folder(settings.rules.directory), horizon_of(settings)
-    force = broker_or_none(bootstrap, settings.kafka.prefix, horizon)
+    force = broker_or_none(access, settings.kafka.prefix, horizon)
     try:
         version = load_rules(folder, horizon).version
     except RuleProblem as problem:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from streams.commands.checks import Check, guarded
 from streams.commands.checks_alerts import judge_untold, read_untold
 from streams.commands.servers import Found, locate
+from streams.kafka.access import KafkaAccess
 from streams.settings import Settings
 
 if TYPE_CHECKING:
@@ -24,12 +25,12 @@ MOVING: Final = 10
 def check_servers(settings: Settings) -> Iterator[Check]:
     """The broker and ClickHouse, as far as they are configured or run in this home."""
     found = locate(settings)
-    if found.bootstrap is None:
+    if found.kafka is None:
         yield Check(
             "kafka", "ok", "not running: `touchline up` starts it, and other commands when they need it"
         )
     else:
-        yield from _check_broker(settings, found)
+        yield from _check_broker(settings, found.kafka, found.broker_kind)
     if found.clickhouse is None:
         yield Check(
             "clickhouse", "ok", "not running: `touchline up` starts it, and other commands when they need it"
@@ -38,22 +39,23 @@ def check_servers(settings: Settings) -> Iterator[Check]:
         yield from _check_clickhouse(settings, found)
 
 
-def _check_broker(settings: Settings, found: Found) -> Iterator[Check]:
+def _check_broker(settings: Settings, access: KafkaAccess, kind: str) -> Iterator[Check]:
     from streams.commands.checks_rules import check_rules
     from streams.commands.migrate import layout_of
-    from streams.kafka.admin import BrokerUnreachable, broker_admin, survey
+    from streams.kafka.admin import BrokerRefused, BrokerUnreachable, broker_admin, survey
     from streams.kafka.lag import group_lag, read_topics
 
-    bootstrap = found.bootstrap or ""
     layout = layout_of(settings.kafka, settings.journeys.horizon)
     try:
-        with broker_admin(bootstrap, seconds=5.0) as admin:
-            yield Check("kafka", "ok", f"answers at {bootstrap} ({found.broker_kind})")
+        with broker_admin(access, seconds=5.0) as admin:
+            yield Check("kafka", "ok", f"answers at {access} ({kind})")
             yield guarded("topics", lambda: judge_topics(survey(admin, layout)))
             yield guarded(
                 "lag", lambda: judge_lag(group_lag(admin, settings.kafka.group, read_topics(layout)))
             )
-            yield guarded("rules", lambda: check_rules(settings, bootstrap))
+            yield guarded("rules", lambda: check_rules(settings, access))
+    except BrokerRefused as error:
+        yield Check("kafka", "fail", str(error), error.what_to_do)
     except BrokerUnreachable as error:
         yield Check("kafka", "fail", str(error), "start it, or correct TOUCHLINE_KAFKA__BOOTSTRAP")
 

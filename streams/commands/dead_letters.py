@@ -118,7 +118,7 @@ def resend(chosen: Filter, everything: bool, dry_run: bool, as_json: bool) -> No
     with servers(settings, kafka=not dry_run, clickhouse=True) as running:
         outcome = resend_all(
             running.clickhouse,
-            None if dry_run else running.bootstrap,
+            None if dry_run else running.kafka,
             settings.kafka.prefix,
             chosen,
             build_decoder(settings),

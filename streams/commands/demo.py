@@ -102,7 +102,7 @@ def _run(
     latest = Totals()
     simulation = Simulation.sized(seed, seconds * rate, datetime.now(UTC))
     publisher = EventPublisher(
-        reached.bootstrap,
+        reached.kafka,
         lambda channel: RAW[channel].full_name(settings.kafka.prefix),
         rate=rate,
         hold=lambda: publisher.sent - latest.settled > MOST_IN_FLIGHT[kind],

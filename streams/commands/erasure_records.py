@@ -16,6 +16,7 @@ from schemas.identity import fact_key
 from schemas.links import Link, Name, Record, Statement, encode_record, record_key
 from schemas.topics import CORRECTIONS, ERASURES, IDENTITY, LINKS, Topic
 from streams.commands.failures import CommandFailed
+from streams.kafka.access import KafkaAccess
 from streams.kafka.admin import PROTOCOL, BrokerUnreachable, broker_admin
 
 DELIVERY_SECONDS: Final = 60
@@ -80,13 +81,13 @@ def erasures(parts: Iterable[Erasure]) -> list[Letter]:
 class Sender:
     """Sends records, in their order, to a broker. Close it."""
 
-    def __init__(self, bootstrap: str, prefix: str) -> None:
+    def __init__(self, access: KafkaAccess, prefix: str) -> None:
         """Raises `BrokerUnreachable` when no broker answers."""
         self._prefix = prefix
-        with broker_admin(bootstrap):  # it gives up in time, a producer would wait for a broker for ever
+        with broker_admin(access):  # it gives up in time, a producer would wait for a broker for ever
             try:
                 self._producer = KafkaProducer(
-                    bootstrap_servers=bootstrap.split(","),
+                    **access.for_kafka_python(),
                     client_id="touchline-forget",
                     acks="all",
                     api_version=PROTOCOL,
@@ -95,7 +96,7 @@ class Sender:
                     request_timeout_ms=10_000,
                 )
             except (KafkaError, OSError) as error:
-                raise BrokerUnreachable(f"no Kafka broker answers at {bootstrap} ({error})") from None
+                raise BrokerUnreachable(f"no Kafka broker answers at {access} ({error})") from None
 
     def send(self, letters: Sequence[Letter]) -> dict[str, int]:
         """Return when every in-sync replica has all of them: the offset behind the last of each topic (on topics with

@@ -86,7 +86,10 @@ def _database(error: BaseException) -> Failure | None:
 
 def _broker(error: BaseException) -> Failure | None:
     if _module_of(error) == "streams.kafka.admin":
-        return Failure(str(error), "check TOUCHLINE_KAFKA__BOOTSTRAP, or run `touchline doctor`", 1)
+        what_to_do = getattr(
+            error, "what_to_do", "check TOUCHLINE_KAFKA__BOOTSTRAP, or run `touchline doctor`"
+        )
+        return Failure(str(error), what_to_do, 1)
     if not _module_of(error).startswith("kafka."):
         return None
     return Failure(

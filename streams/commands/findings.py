@@ -27,6 +27,7 @@ from streams.commands.known_findings import (
 from streams.commands.options import DurationType, print_json
 from streams.commands.servers import servers
 from streams.commands.stored_customers import clear_name, present_name, stored_name
+from streams.kafka.access import KafkaAccess
 from streams.settings import Settings, load_settings
 
 STATES = ("open", "resolved", "settled", WITHDRAWN)
@@ -186,7 +187,7 @@ def ack(finding_id: str, lasting: timedelta, by: str, note: str, severity: str |
             rule=row["rule"],
             note=note,
         )
-        _publish(running.bootstrap, settings.kafka.prefix, said)
+        _publish(running.kafka, settings.kafka.prefix, said)
     _confirm(
         said, lasting, f"{said.rule} of {said.customer} ({row['finding_id'][:SHORT]}) acknowledged", as_json
     )
@@ -226,7 +227,7 @@ def snooze(
             rule=rule,
             note=note,
         )
-        _publish(running.bootstrap, settings.kafka.prefix, said)
+        _publish(running.kafka, settings.kafka.prefix, said)
     _confirm(said, lasting, f"{rule} of {customer} snoozed", as_json)
 
 
@@ -246,10 +247,10 @@ def _known_rule(rule: str, has_findings: bool) -> None:
         raise CommandFailed(f"there is no rule {rule!r}", f"rules are {', '.join(sorted(known))}")
 
 
-def _publish(bootstrap: str, prefix: str, said: Acknowledgement) -> None:
+def _publish(access: KafkaAccess, prefix: str, said: Acknowledgement) -> None:
     from streams.commands.hushing import publish
 
-    publish(bootstrap, prefix, said)
+    publish(access, prefix, said)
 
 
 def _confirm(said: Acknowledgement, lasting: timedelta, what: str, as_json: bool) -> None:

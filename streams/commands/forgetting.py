@@ -146,7 +146,7 @@ class Forgetting:
 
         with (
             self._doing("reading links"),
-            open_log(self._running.bootstrap, self._settings.kafka.prefix) as log,
+            open_log(self._running.kafka, self._settings.kafka.prefix) as log,
         ):
             return log.records()
 
@@ -243,7 +243,7 @@ class Forgetting:
         links = removals(named_in(self._links(), names), names)
         corrections = corrections_removed(interactions)
         with self._doing("telling the workers"):
-            sender = Sender(self._running.bootstrap, self._settings.kafka.prefix)
+            sender = Sender(self._running.kafka, self._settings.kafka.prefix)
             try:
                 sender.send(erasures(erasure_parts(erasing.id, asked_at, customers, hashes, NOT_YET)))
                 ends = sender.send([*links, *corrections])
@@ -287,7 +287,7 @@ class Forgetting:
         from streams.kafka.lag import group_lag, read_topics
 
         group, topics = self._settings.kafka.group, read_topics(layout_of(self._settings.kafka))
-        with broker_admin(self._running.bootstrap) as admin, self._doing("waiting for the workers"):
+        with broker_admin(self._running.kafka) as admin, self._doing("waiting for the workers"):
             if workers_of(admin, group) == 0:
                 raise CommandFailed(
                     "no worker runs, and without one nothing is erased from its state",
@@ -319,7 +319,7 @@ class Forgetting:
         from streams.kafka.admin import broker_admin
 
         topic = INTERACTIONS.full_name(self._settings.kafka.prefix)
-        with broker_admin(self._running.bootstrap) as admin:
+        with broker_admin(self._running.kafka) as admin:
             partitions = next(
                 {one["partition_index"] for one in found["partitions"]}
                 for found in admin.describe_topics()

@@ -18,6 +18,7 @@ from streams.commands.failures import CommandFailed
 from streams.commands.options import DURATION, print_json
 from streams.commands.servers import servers
 from streams.identity_policy import identity_policy
+from streams.kafka.access import KafkaAccess
 from streams.named_identifiers import by_kind, read_name
 from streams.settings import Settings, load_settings
 
@@ -90,7 +91,7 @@ def _state(
     settings = load_settings()
     value, told = _statement(settings, operation, ids, reason, name)
     with servers(settings, kafka=True) as running:
-        position, workers = _publish(running.bootstrap, settings, value, told, wait)
+        position, workers = _publish(running.kafka, settings, value, told, wait)
     if as_json:
         print_json(
             {
@@ -171,7 +172,7 @@ def operator_named(name: str | None) -> str:
 
 
 def _publish(
-    bootstrap: str, settings: Settings, value: bytes, told: Statement, wait: timedelta
+    access: KafkaAccess, settings: Settings, value: bytes, told: Statement, wait: timedelta
 ) -> tuple[int | None, int | None]:
     """Publish a fact, and wait until the workers have it in the log of links.
 
@@ -185,10 +186,10 @@ def _publish(
     from streams.kafka.admin import broker_admin
 
     topic = IDENTITY.full_name(settings.kafka.prefix)
-    with open_log(bootstrap, settings.kafka.prefix) as log:
+    with open_log(access, settings.kafka.prefix) as log:
         since = log.end()
-        send_record(bootstrap, topic, fact_key(told.source, told.id), value, client="touchline-identity")
-        with broker_admin(bootstrap) as admin:
+        send_record(access, topic, fact_key(told.source, told.id), value, client="touchline-identity")
+        with broker_admin(access) as admin:
             workers = workers_of(admin, settings.kafka.group)
         if workers == 0 or not wait:
             return None, workers
@@ -215,7 +216,7 @@ def show(id_: str, as_json: bool) -> None:
     name = _name(id_, Normaliser(settings.identity.region))
     policy = identity_policy(settings.identity)
     with servers(settings, kafka=True) as running:
-        records = _records_of(running.bootstrap, settings, name)
+        records = _records_of(running.kafka, settings, name)
     picture = portrait(IdentityIndex(policy, records), policy, name)
     if as_json:
         print_json(document(picture))
@@ -224,7 +225,7 @@ def show(id_: str, as_json: bool) -> None:
         click.echo(line)
 
 
-def _records_of(bootstrap: str, settings: Settings, name: Name) -> Any:
+def _records_of(access: KafkaAccess, settings: Settings, name: Name) -> Any:
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn
 
@@ -232,7 +233,7 @@ def _records_of(bootstrap: str, settings: Settings, name: Name) -> Any:
 
     console = Console(stderr=True)
     with (
-        open_log(bootstrap, settings.kafka.prefix) as log,
+        open_log(access, settings.kafka.prefix) as log,
         Progress(
             TextColumn("reading links"),
             BarColumn(),

@@ -21,6 +21,7 @@ from schemas.links import (
 )
 from schemas.topics import LINKS
 from streams.commands.failures import CommandFailed
+from streams.kafka.access import KafkaAccess
 from streams.kafka.admin import PROTOCOL, broker_admin
 
 STANDSTILL_SECONDS: Final = 30.0
@@ -134,11 +135,11 @@ def _decoded(value: bytes) -> Record | None:
 
 
 @contextmanager
-def open_log(bootstrap: str, prefix: str) -> Iterator[LinkLog]:
+def open_log(access: KafkaAccess, prefix: str) -> Iterator[LinkLog]:
     """The log of links for a `with` block. Raises `BrokerUnreachable`, and `CommandFailed` when there is none."""
-    with broker_admin(bootstrap):  # it gives up in time, a consumer would wait for a broker for ever
+    with broker_admin(access):  # it gives up in time, a consumer would wait for a broker for ever
         consumer = KafkaConsumer(
-            bootstrap_servers=bootstrap.split(","),
+            **access.for_kafka_python(),
             client_id="touchline-identity",
             api_version=PROTOCOL,
             enable_auto_commit=False,

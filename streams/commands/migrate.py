@@ -13,7 +13,8 @@ from streams.commands.failures import NotAsExpected
 from streams.commands.options import print_json
 from streams.commands.servers import Servers, servers
 from streams.kafka.admin import Layout, Survey, broker_admin, create_missing, survey
-from streams.settings import KafkaSettings, Settings, load_settings
+from streams.kafka_settings import KafkaSettings
+from streams.settings import Settings, load_settings
 
 
 class Migrated(NamedTuple):
@@ -50,7 +51,7 @@ def bring_up_to_date(
     applied = tuple(migration.name for migration in apply_migrations(running.clickhouse))
     layout = layout_of(settings.kafka, settings.journeys.horizon)
     epoch = None
-    with broker_admin(running.bootstrap) as admin:
+    with broker_admin(running.kafka) as admin:
         fresh_topics = fresh_topics or INTERACTIONS.full_name(layout.prefix) in survey(admin, layout).missing
         client = connect(running.clickhouse)
         try:

@@ -7,13 +7,14 @@ from kafka import KafkaProducer
 from kafka.errors import KafkaError
 
 from streams.commands.failures import CommandFailed
+from streams.kafka.access import KafkaAccess
 from streams.kafka.admin import PROTOCOL, BrokerUnreachable, broker_admin
 
 DELIVERY_SECONDS: Final = 30
 
 
 def send_record(
-    bootstrap: str,
+    access: KafkaAccess,
     topic: str,
     key: bytes,
     value: bytes,
@@ -26,8 +27,8 @@ def send_record(
     `partition_among` chooses among so many partitions; None leaves it to the client, by the key. Raises
     `BrokerUnreachable` without a broker, `CommandFailed` when the topic is missing or the broker does not take it.
     """
-    with broker_admin(bootstrap):  # it gives up in time, a producer would wait for a broker for ever
-        producer = _producer(bootstrap, client)
+    with broker_admin(access):  # it gives up in time, a producer would wait for a broker for ever
+        producer = _producer(access, client)
     try:
         partitions = producer.partitions_for(topic)
         if not partitions:
@@ -43,10 +44,10 @@ def send_record(
         producer.close(timeout=DELIVERY_SECONDS)
 
 
-def _producer(bootstrap: str, client: str) -> KafkaProducer:
+def _producer(access: KafkaAccess, client: str) -> KafkaProducer:
     try:
         return KafkaProducer(
-            bootstrap_servers=bootstrap.split(","),
+            **access.for_kafka_python(),
             client_id=client,
             acks="all",
             api_version=PROTOCOL,
@@ -54,4 +55,4 @@ def _producer(bootstrap: str, client: str) -> KafkaProducer:
             request_timeout_ms=10_000,
         )
     except (KafkaError, OSError) as error:
-        raise BrokerUnreachable(f"no Kafka broker answers at {bootstrap} ({error})") from None
+        raise BrokerUnreachable(f"no Kafka broker answers at {access} ({error})") from None

@@ -15,6 +15,7 @@ from schemas.codec import Decoder
 from schemas.dead_letters import DECODED
 from schemas.interaction import Interaction, decode_interaction
 from streams.commands.rejects import Reject
+from streams.kafka.access import KafkaAccess
 from streams.kafka.admin import PROTOCOL, BrokerUnreachable
 
 PATIENCE: Final = 10.0
@@ -29,12 +30,12 @@ def holds_no_original(reject: Reject) -> bool:
 class Originals:
     """Reads single records of the raw topics."""
 
-    def __init__(self, bootstrap: str, decoder: Decoder) -> None:
+    def __init__(self, access: KafkaAccess, decoder: Decoder) -> None:
         """Raises `BrokerUnreachable`."""
         self._decoder = decoder
         try:
             self._consumer = KafkaConsumer(
-                bootstrap_servers=bootstrap.split(","),
+                **access.for_kafka_python(),
                 client_id="touchline-resend",
                 api_version=PROTOCOL,
                 auto_offset_reset="none",
@@ -42,7 +43,7 @@ class Originals:
                 max_poll_records=1,
             )
         except (KafkaError, OSError) as error:
-            raise BrokerUnreachable(f"no Kafka broker answers at {bootstrap} ({error})") from None
+            raise BrokerUnreachable(f"no Kafka broker answers at {access} ({error})") from None
 
     def of(self, reject: Reject) -> Reject | None:
         """The letter with key, value and headers as they were published; None when the broker keeps them no more."""

@@ -22,10 +22,13 @@ from sinks.embedded.processes import Child, ready_line
 from sinks.embedded.supervisor import RestartPolicy, Supervisor
 from streams.commands.embedded import BrokerKind, start_broker, start_clickhouse
 from streams.commands.migrate import Migrated, bring_up_to_date
-from streams.commands.servers import Servers, clickhouse_target, http_target
+from streams.commands.servers import Servers, access_to, clickhouse_target, http_target
+from streams.kafka.access import KafkaAccess
+from streams.kafka_settings import PLAINTEXT
 from streams.settings import Settings
 
 Say = Callable[[str], None]
+Kind = Literal["kafka", "mock", "external"]
 
 WORKER_START_SECONDS = 90.0
 WORKER_STOP_SECONDS = 30.0
@@ -70,13 +73,13 @@ def pipeline(settings: Settings, broker: str | None, workers: int | None, say: S
         else:
             native_url, http = settings.clickhouse.url, http_target(settings.clickhouse)
             http_url, serving = http.url, []
-        kind, bootstrap, control = _broker(settings, broker, home, supervisor, serving, say)
-        reached = Servers(bootstrap, clickhouse_target(settings, native_url), http)
+        kind, access, control = _broker(settings, broker, home, supervisor, serving, say)
+        reached = Servers(access, clickhouse_target(settings, native_url), http)
         _migrate(reached, settings, fresh_topics=kind == "mock")
         home.write_state(
             RunState(
                 broker=kind,
-                bootstrap=bootstrap,
+                bootstrap=access.bootstrap,
                 started_at=datetime.now(UTC),
                 processes=tuple(serving),
                 clickhouse_native=native_url,
@@ -86,7 +89,7 @@ def pipeline(settings: Settings, broker: str | None, workers: int | None, say: S
         )
         try:
             count = workers or worker_count(settings, kind)
-            children = _workers(settings, home, supervisor, bootstrap, native_url, count)
+            children = _workers(settings, home, supervisor, kind, access, native_url, count)
             say(f"workers: {count}, logs in {home.logs}")
             yield Pipeline(reached, kind, supervisor, children, native_url, http_url)
         finally:
@@ -100,17 +103,15 @@ def _broker(
     supervisor: Supervisor,
     serving: list[RunningProcess],
     say: Say,
-) -> tuple[Literal["kafka", "mock", "external"], str, str | None]:
-    external = broker if broker not in (None, "kafka", "mock") else None
-    if broker is None:
-        external = settings.kafka.bootstrap
+) -> tuple[Kind, KafkaAccess, str | None]:
+    external = access_to(settings, broker)
     if external is not None:
         return "external", external, None
     kind: BrokerKind | None = "kafka" if broker == "kafka" else "mock" if broker == "mock" else None
     started = start_broker(supervisor, home, settings, kind, port=settings.local.kafka_port, say=say)
     serving.append(RunningProcess.of("kafka", started.child.pid))
     say(f"Kafka ({started.kind}): {started.bootstrap}")
-    return started.kind, started.bootstrap, started.mock_control
+    return started.kind, KafkaAccess(started.bootstrap), started.mock_control
 
 
 def _migrate(reached: Servers, settings: Settings, *, fresh_topics: bool) -> Migrated:
@@ -118,10 +119,17 @@ def _migrate(reached: Servers, settings: Settings, *, fresh_topics: bool) -> Mig
 
 
 def _workers(
-    settings: Settings, home: Home, supervisor: Supervisor, bootstrap: str, native_url: str, count: int
+    settings: Settings,
+    home: Home,
+    supervisor: Supervisor,
+    kind: Kind,
+    access: KafkaAccess,
+    native_url: str,
+    count: int,
 ) -> tuple[Child, ...]:
     environment = {
-        "TOUCHLINE_KAFKA__BOOTSTRAP": bootstrap,
+        **({} if kind == "external" else PLAINTEXT),
+        "TOUCHLINE_KAFKA__BOOTSTRAP": access.bootstrap,
         "TOUCHLINE_CLICKHOUSE__URL": native_url,
         "TOUCHLINE_CLICKHOUSE__PASSWORD": settings.clickhouse.password.get_secret_value(),
     }
@@ -168,7 +176,7 @@ def announce(running: Pipeline, settings: Settings, say: Say) -> None:
     say("ready. In another terminal:")
     say("  touchline publish events.jsonl")
     say('  touchline query "SELECT * FROM journeys LIMIT 5"')
-    say(f"  any Kafka client: {running.servers.bootstrap}   topics {settings.kafka.prefix}*")
+    say(f"  any Kafka client: {running.servers.kafka}   topics {settings.kafka.prefix}*")
     say(f"  any ClickHouse client: {running.native_url} or {running.http_url}")
     say(
         "Ctrl-C stops everything; the data stays"

@@ -19,6 +19,7 @@ from streams.commands.failures import CommandFailed, NotAsExpected
 from streams.commands.options import print_json
 from streams.commands.servers import servers
 from streams.core.identity import customer_of
+from streams.kafka.access import KafkaAccess
 from streams.kafka.addressing import Addressing, EventAddressing, FactAddressing, Line
 from streams.kafka.publishing import BrokerSilent, LinePublisher, PublishReport, TopicMissing, lines_of
 from streams.settings import Settings, load_settings
@@ -51,7 +52,7 @@ def publish(
         raise click.UsageError("--identity is about facts: --channel and --allow-invalid are about events")
     settings = load_settings()
     with servers(settings, kafka=True) as running:
-        report = _publish(files, _addressing(settings, identity, channel, allow_invalid), running.bootstrap)
+        report = _publish(files, _addressing(settings, identity, channel, allow_invalid), running.kafka)
     if as_json:
         print_json({"read": report.read, "published": report.published, "rejected": report.rejected})
     else:
@@ -80,11 +81,11 @@ def _addressing(
     )
 
 
-def _publish(files: tuple[str, ...], addressing: Addressing, bootstrap: str) -> PublishReport:
+def _publish(files: tuple[str, ...], addressing: Addressing, access: KafkaAccess) -> PublishReport:
     console = Console(stderr=True)
     with _progress(files, console) as progress:
         publisher = LinePublisher(
-            bootstrap,
+            access,
             addressing,
             clock=lambda: time.time_ns() // 1_000,
             on_rejected=lambda rejection: progress.console.print(

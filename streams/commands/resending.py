@@ -10,7 +10,8 @@ from schemas.codec import Decoder
 from schemas.topics import RAW
 from streams.commands.originals import Originals, holds_no_original
 from streams.commands.rejects import Filter, Reject, find_all
-from streams.kafka.admin import PROTOCOL, BrokerUnreachable
+from streams.kafka.access import KafkaAccess
+from streams.kafka.admin import PROTOCOL, BrokerUnreachable, broker_admin
 
 IN_FLIGHT: Final = 1_000
 DELIVERY_SECONDS: Final = 30
@@ -27,9 +28,9 @@ class Resent(NamedTuple):
 
 
 def resend_all(
-    target: Any, bootstrap: str | None, prefix: str, chosen: Filter, decoder: Decoder | None = None
+    target: Any, access: KafkaAccess | None, prefix: str, chosen: Filter, decoder: Decoder | None = None
 ) -> Resent:
-    """Publish what `chosen` names from ClickHouse to the raw topics; with `bootstrap` None only count.
+    """Publish what `chosen` names from ClickHouse to the raw topics; with `access` None only count.
 
     A letter goes to the partition it came from when that still exists, so that the order on it is kept. Skipped are
     letters that did not come from a raw topic of this prefix, and those of neither key nor value. One that holds an
@@ -38,7 +39,7 @@ def resend_all(
     """
     topics = {topic.full_name(prefix) for topic in RAW.values()}
     total = sent = skipped = failed = gone = 0
-    producer = None if bootstrap is None else _producer(bootstrap)
+    producer = None if access is None else _producer(access)
     originals: Originals | None = None
     waiting: deque[Any] = deque()
     try:
@@ -51,9 +52,9 @@ def resend_all(
             else:
                 original: Reject | None = reject
                 if holds_no_original(reject):
-                    assert bootstrap is not None
+                    assert access is not None
                     assert decoder is not None
-                    originals = originals or Originals(bootstrap, decoder)
+                    originals = originals or Originals(access, decoder)
                     original = originals.of(reject)
                 if original is None:
                     gone += 1
@@ -78,10 +79,12 @@ def _empty(reject: Reject) -> bool:
     return reject.key is None and reject.value is None
 
 
-def _producer(bootstrap: str) -> KafkaProducer:
+def _producer(access: KafkaAccess) -> KafkaProducer:
+    with broker_admin(access):
+        pass  # it gives up in time and says why
     try:
         return KafkaProducer(
-            bootstrap_servers=bootstrap.split(","),
+            **access.for_kafka_python(),
             client_id="touchline-resend",
             acks="all",
             api_version=PROTOCOL,
@@ -90,7 +93,7 @@ def _producer(bootstrap: str) -> KafkaProducer:
             linger_ms=20,
         )
     except (KafkaError, OSError) as error:
-        raise BrokerUnreachable(f"no Kafka broker answers at {bootstrap} ({error})") from None
+        raise BrokerUnreachable(f"no Kafka broker answers at {access} ({error})") from None
 
 
 def _send(producer: KafkaProducer, reject: Reject) -> Any:

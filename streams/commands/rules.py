@@ -261,7 +261,7 @@ def about_force(force: InForce | None, version: str) -> str:
 def in_force(settings: Settings, horizon: int) -> InForce | None:
     """What is in force, from what runs or is configured; None where nothing tells."""
     found = locate(settings)
-    force = broker_or_none(found.bootstrap, settings.kafka.prefix, horizon)
+    force = broker_or_none(found.kafka, settings.kafka.prefix, horizon)
     if force is not None or found.clickhouse is None:
         return force
     from clickhouse_driver.errors import Error

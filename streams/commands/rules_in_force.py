@@ -16,7 +16,8 @@ from kafka.errors import KafkaError
 from schemas.interaction import Micros
 from schemas.rule_sets import RULES_KEY
 from schemas.topics import INTERACTIONS, TIMELINES
-from streams.kafka.admin import PROTOCOL, BrokerUnreachable, broker_admin
+from streams.kafka.access import KafkaAccess
+from streams.kafka.admin import PROTOCOL, BrokerRefused, BrokerUnreachable, broker_admin
 from streams.rule_files import RuleProblem
 from streams.rule_sets import compile_record, told_version
 
@@ -47,14 +48,14 @@ class InForce(NamedTuple):
         return {"version": self.version, "source": self.source, "refused": self.refused}
 
 
-def published(bootstrap: str, prefix: str, horizon: Micros) -> InForce | None:
+def published(access: KafkaAccess, prefix: str, horizon: Micros) -> InForce | None:
     """The rules on the broker; None where no record is found in time. Raises `KafkaError` without a broker."""
     deadline = time.monotonic() + PATIENCE
     refused: str | None = None
     source = ""
     for topic in (INTERACTIONS, TIMELINES):
         name = topic.full_name(prefix)
-        value = newest(bootstrap, name, RULES_KEY, deadline)
+        value = newest(access, name, RULES_KEY, deadline)
         if value is None:
             continue
         version, source = told_version(value), f"the topic {name}"
@@ -65,10 +66,10 @@ def published(bootstrap: str, prefix: str, horizon: Micros) -> InForce | None:
     return InForce(None, {}, source, refused) if refused else None
 
 
-def newest(bootstrap: str, topic: str, key: bytes, deadline: float) -> bytes | None:
+def newest(access: KafkaAccess, topic: str, key: bytes, deadline: float) -> bytes | None:
     """The value of the newest record of a key on the topic's first partition, read backwards from its end."""
     consumer = KafkaConsumer(
-        bootstrap_servers=bootstrap.split(","),
+        **access.for_kafka_python(),
         client_id="touchline-rules",
         api_version=PROTOCOL,
         enable_auto_commit=False,
@@ -116,13 +117,18 @@ def found_by(client: Any) -> InForce | None:
     return InForce(None, dict(rows), "the latest findings in ClickHouse") if rows else None
 
 
-def broker_or_none(bootstrap: str | None, prefix: str, horizon: Micros) -> InForce | None:
-    """`published`, and None where no broker answers: what is in force is then not known from there."""
-    if bootstrap is None:
+def broker_or_none(access: KafkaAccess | None, prefix: str, horizon: Micros) -> InForce | None:
+    """`published`, and None where no broker answers: what is in force is then not known from there.
+
+    Raises `BrokerRefused` where one answers and does not let us in.
+    """
+    if access is None:
         return None
     try:
         # An admin connection gives up in time; a consumer would wait for a broker for ever.
-        with broker_admin(bootstrap, REACHABLE):
-            return published(bootstrap, prefix, horizon)
+        with broker_admin(access, REACHABLE):
+            return published(access, prefix, horizon)
+    except BrokerRefused:
+        raise
     except (BrokerUnreachable, KafkaError, OSError):
         return None

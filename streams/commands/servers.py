@@ -2,7 +2,7 @@
 it.
 
     with servers(settings, kafka=True, clickhouse=True) as running:
-        publish(running.bootstrap)
+        publish(running.kafka)
         connect(running.clickhouse)
 
 What was found or started is said on standard error, in one line. Configured servers are not announced.
@@ -10,7 +10,7 @@ What was found or started is said on standard error, in one line. Configured ser
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 from urllib.parse import unquote, urlsplit
 
@@ -18,6 +18,7 @@ import click
 
 from streams.commands.failures import CommandFailed
 from streams.commands.http import HttpTarget
+from streams.kafka.access import KafkaAccess
 from streams.settings import ClickHouseSettings, Settings
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ T = TypeVar("T")
 class Found(NamedTuple):
     """The servers that are there without starting any; None where there is none."""
 
-    bootstrap: str | None
+    kafka: KafkaAccess | None
     broker_kind: str
     clickhouse: "ClickHouseTarget | None"
     clickhouse_http: HttpTarget | None
@@ -45,14 +46,14 @@ class Found(NamedTuple):
 class Servers:
     """The servers of one command. Asking for one that the command did not order is a bug in the command."""
 
-    _bootstrap: str | None
+    _kafka: KafkaAccess | None
     _clickhouse: "ClickHouseTarget | None"
     _clickhouse_http: HttpTarget | None
 
     @property
-    def bootstrap(self) -> str:
-        """The broker, as HOST:PORT[,HOST:PORT]."""
-        return _ordered(self._bootstrap, "kafka")
+    def kafka(self) -> KafkaAccess:
+        """The brokers, and how they let us in."""
+        return _ordered(self._kafka, "kafka")
 
     @property
     def clickhouse(self) -> "ClickHouseTarget":
@@ -80,9 +81,9 @@ def locate(settings: Settings, broker: str | None = None) -> Found:
 
     state = Home(settings.home).read_state()
     said: list[str] = []
-    bootstrap, kind = _locate_broker(settings, state, broker)
-    if bootstrap is not None and kind != "configured":
-        said.append(f"Kafka at {bootstrap} ({kind})")
+    access, kind = _locate_broker(settings, state, broker)
+    if access is not None and kind != "configured":
+        said.append(f"Kafka at {access} ({kind})")
     target = http = None
     if settings.clickhouse.url is not None:
         target, http = clickhouse_target(settings, settings.clickhouse.url), http_target(settings.clickhouse)
@@ -90,16 +91,14 @@ def locate(settings: Settings, broker: str | None = None) -> Found:
         target = clickhouse_target(settings, state.clickhouse_native)
         http = http_target(settings.clickhouse, state.clickhouse_http)
         said.append(f"ClickHouse at {urlsplit(state.clickhouse_native).netloc}")
-    return Found(bootstrap, kind, target, http, tuple(said))
+    return Found(access, kind, target, http, tuple(said))
 
 
 def _locate_broker(
     settings: Settings, state: "RunState | None", broker: str | None
-) -> tuple[str | None, str]:
-    if broker is not None and broker not in ("kafka", "mock"):
-        return broker, "configured"
-    if broker is None and settings.kafka.bootstrap is not None:
-        return settings.kafka.bootstrap, "configured"
+) -> tuple[KafkaAccess | None, str]:
+    if (access := access_to(settings, broker)) is not None:
+        return access, "configured"
     if state is None:
         return None, ""
     if broker is not None and state.broker != broker:
@@ -107,7 +106,20 @@ def _locate_broker(
             f"{settings.home} runs with the broker {state.broker!r}, not {broker!r}",
             "stop its `touchline up`, or leave --broker out",
         )
-    return state.bootstrap, state.broker
+    return KafkaAccess(state.bootstrap), state.broker
+
+
+def access_to(settings: Settings, broker: str | None) -> KafkaAccess | None:
+    """The brokers that are not ours: those of HOST:PORT, else the configured ones; None where an embedded one is meant.
+
+    `broker` as in `locate`. Whatever their address, they are entered as the settings say.
+    """
+    if broker in ("kafka", "mock"):
+        return None
+    configured = settings.kafka.access()
+    if broker is None:
+        return configured
+    return KafkaAccess(broker) if configured is None else replace(configured, bootstrap=broker)
 
 
 def clickhouse_target(settings: Settings, url: str) -> "ClickHouseTarget":
@@ -155,8 +167,8 @@ def servers(
     found = locate(settings, broker)
     with ExitStack() as stack:
         said = list(found.said)
-        bootstrap, target, http = found.bootstrap, found.clickhouse, found.clickhouse_http
-        start_broker, start_database = kafka and bootstrap is None, clickhouse and target is None
+        access, target, http = found.kafka, found.clickhouse, found.clickhouse_http
+        start_broker, start_database = kafka and access is None, clickhouse and target is None
         if start_broker:
             _refuse_forgetful_broker(broker)
         if start_broker or start_database:
@@ -164,12 +176,10 @@ def servers(
             if start_database:
                 target, http = _start_database(settings, home, supervisor, said)
             if start_broker:
-                bootstrap = _start_broker(home, supervisor, said)
+                access = _start_broker(home, supervisor, said)
         if said:
             click.echo(f"using {', '.join(said)}", err=True)
-        yield Servers(
-            bootstrap if kafka else None, target if clickhouse else None, http if clickhouse else None
-        )
+        yield Servers(access if kafka else None, target if clickhouse else None, http if clickhouse else None)
 
 
 def _refuse_forgetful_broker(broker: str | None) -> None:
@@ -205,9 +215,9 @@ def _start_database(
     )
 
 
-def _start_broker(home: "Home", supervisor: "Supervisor", said: list[str]) -> str:
+def _start_broker(home: "Home", supervisor: "Supervisor", said: list[str]) -> KafkaAccess:
     from streams.commands.embedded import start_kafka
 
     running = start_kafka(supervisor, home, 0, lambda message: click.echo(message, err=True))
     said.append("Kafka (embedded, started for this command)")
-    return running.bootstrap
+    return KafkaAccess(running.bootstrap)

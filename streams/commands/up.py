@@ -37,7 +37,7 @@ def up(broker: str | None, workers: int | None, as_json: bool) -> None:
                 print_json(
                     {
                         "broker": running.broker,
-                        "bootstrap": running.servers.bootstrap,
+                        "bootstrap": running.servers.kafka.bootstrap,
                         "clickhouse": running.native_url,
                         "clickhouse_http": running.http_url,
                         "workers": len(running.workers),

@@ -5,7 +5,9 @@ import click
 from streams.commands.failures import CommandFailed
 from streams.commands.options import print_json
 from streams.commands.servers import locate
-from streams.settings import KafkaSettings, load_settings
+from streams.kafka.access import KafkaAccess
+from streams.kafka_settings import KafkaSettings
+from streams.settings import load_settings
 
 
 @click.command()
@@ -33,21 +35,21 @@ def worker(ctx: click.Context) -> None:
         # However much is asked for: they log whole addresses, and those of destinations are secrets.
         logging.getLogger(library).setLevel(logging.WARNING)
     found = locate(settings)
-    if found.bootstrap is None or found.clickhouse is None:
-        missing = "broker" if found.bootstrap is None else "ClickHouse"
+    if found.kafka is None or found.clickhouse is None:
+        missing = "broker" if found.kafka is None else "ClickHouse"
         raise CommandFailed(
             f"no {missing} is configured and none runs in {settings.home}",
             "run `touchline up`, or set TOUCHLINE_KAFKA__BOOTSTRAP and TOUCHLINE_CLICKHOUSE__URL",
         )
-    _refuse_other_topics(found.bootstrap, settings.kafka)
+    _refuse_other_topics(found.kafka, settings.kafka)
     try:
-        status = run_worker(settings, found.bootstrap, found.clickhouse, lambda: print_json({"ready": True}))
+        status = run_worker(settings, found.kafka, found.clickhouse, lambda: print_json({"ready": True}))
     except NotMigrated as error:
         raise CommandFailed(str(error), "run `touchline migrate` first") from error
     ctx.exit(status)
 
 
-def _refuse_other_topics(bootstrap: str, settings: KafkaSettings) -> None:
+def _refuse_other_topics(access: KafkaAccess, settings: KafkaSettings) -> None:
     """Raise `CommandFailed` where topics are missing or have another number of partitions.
 
     Asked before the worker joins the group: a member that cannot work disturbs those that can.
@@ -55,11 +57,11 @@ def _refuse_other_topics(bootstrap: str, settings: KafkaSettings) -> None:
     from streams.commands.migrate import layout_of
     from streams.kafka.admin import broker_admin, survey
 
-    with broker_admin(bootstrap) as admin:
+    with broker_admin(access) as admin:
         topics = survey(admin, layout_of(settings))
     if topics.missing:
         raise CommandFailed(
-            f"topics are missing on {bootstrap}: {', '.join(topics.missing)}", "run `touchline migrate` first"
+            f"topics are missing on {access}: {', '.join(topics.missing)}", "run `touchline migrate` first"
         )
     differing = [difference for difference in topics.differences if difference.what == "partitions"]
     if differing:

@@ -4,6 +4,7 @@ A topic that differs is reported and never altered: more partitions would tear c
 and a shorter retention deletes data. Both are decisions of the operator.
 """
 
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,8 +16,14 @@ from kafka.admin import ConfigResource, ConfigResourceType
 from kafka.errors import KafkaError, TopicAlreadyExistsError
 
 from schemas.topics import ALL, DEFAULT_HORIZON, Topic
+from streams.kafka.access import KafkaAccess
+from streams.kafka.refusal import Refusal, refusal_of
+from streams.kafka.tls import TlsProblem
 
 CONNECT_SECONDS: Final = 10.0
+
+ATTEMPTS: Final = (0.2, 0.3, 0.5)
+"""Shares of the time to connect in; after each the broker is asked why it does not let us in."""
 
 PROTOCOL: Final = (2, 3)
 """Kafka's protocol as of 2.3. Every broker from there to 4.x speaks it, and it is the newest whose handshake
@@ -25,6 +32,14 @@ the mock cluster of librdkafka answers in a form that kafka-python can read."""
 
 class BrokerUnreachable(Exception):
     """No broker answered at the address. The message names it."""
+
+
+class BrokerRefused(BrokerUnreachable):
+    """A broker is there and does not let us in. The message says why, `what_to_do` which setting to look at."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal.reason)
+        self.what_to_do = refusal.what_to_do
 
 
 class TopicsNotCreated(Exception):
@@ -113,23 +128,55 @@ def _normal(key: str, value: str) -> str:
 
 
 @contextmanager
-def broker_admin(bootstrap: str, seconds: float = CONNECT_SECONDS) -> Iterator[KafkaAdminClient]:
-    """An admin connection; raise `BrokerUnreachable` when none of the brokers answers within `seconds`."""
-    try:
-        admin = KafkaAdminClient(
-            bootstrap_servers=bootstrap.split(","),
-            client_id="touchline-admin",
-            api_version=PROTOCOL,
-            bootstrap_timeout_ms=int(seconds * 1000),
-            request_timeout_ms=30_000,
-        )
-    except (KafkaError, OSError, ValueError) as error:
-        reason = str(error) or type(error).__name__
-        raise BrokerUnreachable(f"no Kafka broker answers at {bootstrap} ({reason})") from None
+def broker_admin(access: KafkaAccess, seconds: float = CONNECT_SECONDS) -> Iterator[KafkaAdminClient]:
+    """An admin connection. Raise `BrokerUnreachable` when none of the brokers answers within `seconds`, and
+    `BrokerRefused`, sooner, when one is there that does not let us in.
+    """
+    admin = _connect(access, seconds)
     try:
         yield admin
     finally:
         admin.close()
+
+
+class _Admin(KafkaAdminClient):  # type: ignore[misc]
+    """The client, which without a broker would leave its thread behind."""
+
+    def __init__(self, **configs: Any) -> None:
+        try:
+            super().__init__(**configs)
+        except BaseException:
+            if hasattr(self, "_net"):
+                self._closed = False  # set when it has connected; `close` does nothing before
+                self.close()
+            raise
+
+
+def _connect(access: KafkaAccess, seconds: float) -> KafkaAdminClient:
+    # The client tries for as long as it may, whatever the reason. So it may for a while, then the broker is asked for
+    # the reason. One that might pass, as when a broker is being started, counts when it is still there later.
+    deadline = time.monotonic() + seconds
+    suspected: Refusal | None = None
+    reason = ""
+    for share in ATTEMPTS:
+        left = deadline - time.monotonic()
+        try:
+            return _Admin(
+                **access.for_kafka_python(),
+                client_id="touchline-admin",
+                api_version=PROTOCOL,
+                bootstrap_timeout_ms=int(max(min(seconds * share, left), 0.1) * 1000),
+                request_timeout_ms=30_000,
+            )
+        except TlsProblem as problem:
+            raise BrokerRefused(Refusal(str(problem), "mend that file", certain=True)) from None
+        except (KafkaError, OSError, ValueError) as error:
+            reason = str(error) or type(error).__name__
+        refusal = refusal_of(access)
+        if refusal is not None and (refusal.certain or refusal == suspected):
+            raise BrokerRefused(refusal)
+        suspected = refusal
+    raise BrokerUnreachable(f"no Kafka broker answers at {access} ({reason})")
 
 
 def survey(admin: KafkaAdminClient, layout: Layout) -> Survey:

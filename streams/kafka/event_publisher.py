@@ -9,6 +9,7 @@ from typing import Final, Protocol
 from confluent_kafka import KafkaError, Message, Producer
 
 from schemas.vocabulary import Channel
+from streams.kafka.access import KafkaAccess
 
 _SLICE_SECONDS: Final = 0.01
 _MOST_AT_ONCE: Final = 500
@@ -82,7 +83,7 @@ class EventPublisher:
 
     def __init__(
         self,
-        bootstrap: str,
+        access: KafkaAccess,
         topic_of: Callable[[Channel], str],
         *,
         rate: float | None = None,
@@ -98,7 +99,7 @@ class EventPublisher:
         self._sent = 0
         self._producer = Producer(
             {
-                "bootstrap.servers": bootstrap,
+                **access.for_librdkafka(),
                 "acks": "all",
                 "enable.idempotence": False,
                 "partitioner": "murmur2_random",

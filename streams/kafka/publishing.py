@@ -13,6 +13,7 @@ from kafka import KafkaProducer
 from kafka.errors import KafkaError, KafkaTimeoutError
 
 from schemas.interaction import Micros
+from streams.kafka.access import KafkaAccess
 from streams.kafka.addressing import Addressing, Line
 from streams.kafka.admin import PROTOCOL, broker_admin
 
@@ -76,9 +77,9 @@ def _ignore(rejection: Rejection) -> None:
     """What happens to rejections that nobody asked for."""
 
 
-def topics_on_broker(bootstrap: str) -> Collection[str]:
+def topics_on_broker(access: KafkaAccess) -> Collection[str]:
     """The names of all topics; raises `BrokerUnreachable`."""
-    with broker_admin(bootstrap) as admin:
+    with broker_admin(access) as admin:
         return {topic["name"] for topic in admin.describe_topics()}
 
 
@@ -91,16 +92,16 @@ class LinePublisher:
 
     def __init__(
         self,
-        bootstrap: str,
+        access: KafkaAccess,
         addressing: Addressing,
         *,
         clock: Callable[[], Micros],
         on_rejected: Callable[[Rejection], None] = _ignore,
         silence: float = SILENCE_SECONDS,
-        topics_on: Callable[[str], Collection[str]] = topics_on_broker,
+        topics_on: Callable[[KafkaAccess], Collection[str]] = topics_on_broker,
         producer: Callable[..., Any] = KafkaProducer,
     ):
-        self._bootstrap = bootstrap
+        self._access = access
         self._addressing = addressing
         self._clock = clock
         self._on_rejected = on_rejected
@@ -119,7 +120,7 @@ class LinePublisher:
         self._refuse_missing_topics()
         try:
             producer = self._make_producer(
-                bootstrap_servers=self._bootstrap.split(","),
+                **self._access.for_kafka_python(),
                 api_version=PROTOCOL,
                 acks="all",
                 linger_ms=20,
@@ -130,7 +131,7 @@ class LinePublisher:
                 max_request_size=4 * 1024 * 1024,
             )
         except KafkaError as error:
-            raise BrokerSilent(f"the broker at {self._bootstrap} cannot be used: {error}") from error
+            raise BrokerSilent(f"the broker at {self._access} cannot be used: {error}") from error
         try:
             for line in lines:
                 self._read += 1
@@ -142,17 +143,17 @@ class LinePublisher:
                 self._settle(*self._in_flight.popleft())
         except KafkaTimeoutError as error:
             when = f"stopped answering after {self._published} lines"
-            raise BrokerSilent(f"the broker at {self._bootstrap} {when}: {error}") from error
+            raise BrokerSilent(f"the broker at {self._access} {when}: {error}") from error
         finally:
             producer.close(timeout=5)
         return PublishReport(self._read, self._published, self._rejected, self._undelivered)
 
     def _refuse_missing_topics(self) -> None:
         """Look before sending: asking for a missing topic could create it, with any number of partitions."""
-        existing = self._topics_on(self._bootstrap)
+        existing = self._topics_on(self._access)
         for topic in self._addressing.topics:
             if topic not in existing:
-                raise TopicMissing(f"the topic {topic} does not exist on {self._bootstrap}")
+                raise TopicMissing(f"the topic {topic} does not exist on {self._access}")
 
     def _publish_one(self, producer: Any, line: Line) -> None:
         address = self._addressing.address(line, self._clock())

@@ -31,6 +31,7 @@ from mode.utils.queues import FlowControlEvent
 
 from sinks.clickhouse.pseudonyms import CLEAR
 from streams.app import build_app, build_knowledge, faust_app
+from streams.kafka.access import KafkaAccess
 from streams.kafka.store import TimelineStore
 from streams.kafka.transport import FETCH_WAIT_MS, Consumer, Transport, _ConsumerThread
 from streams.settings import Settings
@@ -45,9 +46,9 @@ def parameters(function: Any) -> list[str]:
 
 @pytest.fixture
 async def app(tmp_path: Path) -> faust.App:
-    settings, bootstrap = Settings(), "127.0.0.1:1"
-    knowledge = build_knowledge(settings, bootstrap, CLEAR)
-    built = build_app(settings, bootstrap, Sink(), Epochs(), knowledge, tmp_path)
+    settings, access = Settings(), KafkaAccess("127.0.0.1:1")
+    knowledge = build_knowledge(settings, access, CLEAR)
+    built = build_app(settings, access, Sink(), Epochs(), knowledge, tmp_path)
     built.finalize()
     return built
 
@@ -375,7 +376,7 @@ async def test_a_table_keeps_the_copartitioned_assignor(app: faust.App) -> None:
 
 
 def test_an_app_takes_its_transport_from_the_attribute(tmp_path: Path) -> None:
-    bare = faust_app(Settings(), "127.0.0.1:1", tmp_path)
+    bare = faust_app(Settings(), KafkaAccess("127.0.0.1:1"), tmp_path)
     assert isinstance(bare.transport, Transport)
     assert bare.transport.Consumer is Consumer
     assert isinstance(bare._new_consumer(), Consumer)

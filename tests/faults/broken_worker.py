@@ -25,5 +25,5 @@ def broken_worker(module: str, *arguments: str, road: Road, log: Path) -> Child:
         log,
         ready=ready_line,
         ready_timeout=60,
-        environment={"TOUCHLINE_KAFKA__BOOTSTRAP": road.running.servers.bootstrap},
+        environment={"TOUCHLINE_KAFKA__BOOTSTRAP": road.running.servers.kafka.bootstrap},
     )

@@ -88,7 +88,7 @@ def shown(road: Road) -> list[tuple[str, ...]]:
 
 def alerts_lag(road: Road) -> int:
     """Records of the alerts topic that are not acknowledged."""
-    with broker_admin(road.running.servers.bootstrap) as admin:
+    with broker_admin(road.running.servers.kafka) as admin:
         found = group_lag(admin, road.settings.kafka.group, [road.topic(ALERTS.name)])
     return sum(partition.lag for partition in found)
 

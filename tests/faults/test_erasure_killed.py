@@ -28,7 +28,7 @@ STAYING = [one for number, one in enumerate(MAILS) if number % CUSTOMERS not in 
 def publish_erasure(road: Road) -> str:
     """Say that they are forgotten; the erasure's id."""
     id_ = hashlib.sha256(str(time.time_ns()).encode()).hexdigest()[:32]
-    producer = KafkaProducer(bootstrap_servers=road.running.servers.bootstrap, api_version=PROTOCOL)
+    producer = KafkaProducer(bootstrap_servers=road.running.servers.kafka.bootstrap, api_version=PROTOCOL)
     parts = erasure_parts(
         id_,
         0,

@@ -102,7 +102,7 @@ class Road:
     def publish(self, events: Iterable[Sendable], rate: float | None = None) -> None:
         """Publish as the demonstration does; return when the broker has acknowledged all."""
         publisher = EventPublisher(
-            self.running.servers.bootstrap, lambda channel: self.topic(RAW[channel].name), rate=rate
+            self.running.servers.kafka, lambda channel: self.topic(RAW[channel].name), rate=rate
         )
         self.published += publisher.run(events)
 
@@ -123,7 +123,7 @@ class Road:
     def lags(self) -> list[PartitionLag]:
         """How far the workers are behind, on every topic that they read."""
         topics = read_topics(layout_of(self.settings.kafka))
-        with broker_admin(self.running.servers.bootstrap) as admin:
+        with broker_admin(self.running.servers.kafka) as admin:
             return group_lag(admin, self.settings.kafka.group, topics)
 
     def wait_until_balanced(self, seconds: float) -> float:
@@ -197,7 +197,7 @@ class Road:
         """Every record of a topic, from its beginning to its end as of now."""
         topic = self.topic(name)
         consumer = KafkaConsumer(
-            bootstrap_servers=self.running.servers.bootstrap,
+            bootstrap_servers=self.running.servers.kafka.bootstrap,
             api_version=PROTOCOL,
             auto_offset_reset="earliest",
         )

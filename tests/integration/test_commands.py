@@ -24,6 +24,7 @@ from streams.commands.embedded import start_clickhouse, start_mock
 from streams.commands.migrate import bring_up_to_date, layout_of
 from streams.commands.reconcile import read_balance
 from streams.commands.servers import Servers, clickhouse_target, http_target, servers
+from streams.kafka.access import KafkaAccess
 from streams.kafka.admin import PROTOCOL, broker_admin, create_missing, survey
 from streams.settings import Settings, load_settings
 
@@ -60,7 +61,9 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
         broker = start_mock(supervisor, home, settings, lambda _message: None)
         target = clickhouse_target(settings, database.native_url)
         bring_up_to_date(
-            Servers(broker.bootstrap, target, http_target(settings.clickhouse, database.http_url)),
+            Servers(
+                KafkaAccess(broker.bootstrap), target, http_target(settings.clickhouse, database.http_url)
+            ),
             settings,
             now=1,
             fresh_topics=True,
@@ -367,6 +370,6 @@ def test_topics_are_created_once_as_they_should_be_and_never_altered(tmp_path: P
         assert read_balance(client).balanced
         client.disconnect()
         other = layout_of(settings.kafka.model_copy(update={"partitions": 4}))
-        with broker_admin(running.bootstrap) as admin:
+        with broker_admin(running.kafka) as admin:
             assert create_missing(admin, other).partitions_differ
             assert survey(admin, layout).differences == ()

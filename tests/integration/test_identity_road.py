@@ -30,7 +30,7 @@ def road(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 
 def send(road: Road, name: str, partition: int, *documents: dict[str, Any]) -> None:
     """Publish documents to one partition of a source topic."""
-    producer = Producer({"bootstrap.servers": road.running.servers.bootstrap, "acks": "all"})
+    producer = Producer({"bootstrap.servers": road.running.servers.kafka.bootstrap, "acks": "all"})
     for document in documents:
         key = fact_key(document["source"], document["id"]) if name == "identity" else None
         producer.produce(road.topic(name), json.dumps(document).encode(), key, partition=partition)

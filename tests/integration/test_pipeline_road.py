@@ -127,7 +127,9 @@ def test_one_bad_record_becomes_a_dead_letter_and_its_neighbours_pass(road: Road
     bad = b'\xff{"id": "neighbour-2"\n'
     headers = [("trace", b"\x00\xfe"), ("trace", b"again")]
     topic = road.topic("visit")
-    producer = Producer({"bootstrap.servers": road.running.servers.bootstrap, "linger.ms": 50, "acks": "all"})
+    producer = Producer(
+        {"bootstrap.servers": road.running.servers.kafka.bootstrap, "linger.ms": 50, "acks": "all"}
+    )
     delivered: list[int] = []
     for key, value in ((b"a", _visit(1)), (b"k\xff", bad), (b"b", _visit(3))):
         producer.produce(

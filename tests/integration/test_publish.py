@@ -18,6 +18,7 @@ from schemas.topics import RAW
 from sinks.embedded.kafka.mock import MockBroker, create_topic
 from streams.commands.failures import CommandFailed
 from streams.commands.publish import publish
+from streams.kafka.access import KafkaAccess
 from streams.kafka.addressing import EventAddressing
 from streams.kafka.admin import PROTOCOL
 from streams.kafka.event_publisher import EventPublisher
@@ -131,7 +132,7 @@ def test_what_is_invalid_reaches_the_broker_when_allowed(broker: MockBroker, pre
 
 def test_a_simulation_arrives_whole_with_keys_and_headers(broker: MockBroker, prefix: str) -> None:
     events = list(Simulation(2, 60, datetime(2026, 3, 1, tzinfo=UTC)).events())
-    publisher = EventPublisher(broker.bootstrap, lambda channel: RAW[channel].full_name(prefix))
+    publisher = EventPublisher(KafkaAccess(broker.bootstrap), lambda channel: RAW[channel].full_name(prefix))
     assert publisher.run(events) == len(events) == publisher.published
     for channel, topic in RAW.items():
         arrived = sorted(
@@ -160,7 +161,7 @@ def test_a_held_publisher_sends_nothing_until_it_may_and_stops_when_told(
         return False
 
     publisher = EventPublisher(
-        broker.bootstrap, lambda channel: RAW[channel].full_name(prefix), rate=5_000.0, hold=hold
+        KafkaAccess(broker.bootstrap), lambda channel: RAW[channel].full_name(prefix), rate=5_000.0, hold=hold
     )
     sent = publisher.run(events)
     assert asked > 3
@@ -176,7 +177,7 @@ def test_a_missing_topic_is_said_at_once_with_what_to_do(broker: MockBroker) -> 
 
 def test_a_broker_that_falls_silent_is_an_error_that_names_it() -> None:
     publisher = LinePublisher(
-        "127.0.0.1:1",
+        KafkaAccess("127.0.0.1:1"),
         EventAddressing(lambda channel: RAW[channel].full_name(), Decoder("BG", 0, lambda *_: None)),
         clock=lambda: time.time_ns() // 1_000,
         silence=0.3,

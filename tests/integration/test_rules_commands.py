@@ -33,6 +33,7 @@ from streams.commands.embedded import start_clickhouse, start_mock
 from streams.commands.migrate import bring_up_to_date
 from streams.commands.servers import Servers, clickhouse_target, http_target
 from streams.core.identity import customer_of
+from streams.kafka.access import KafkaAccess
 from streams.kafka.admin import PROTOCOL
 from streams.rule_files import CATALOGUE, load_rules
 from streams.rule_sets import read_folder
@@ -87,7 +88,9 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
         database = start_clickhouse(supervisor, home, settings, 0, 0)
         broker = start_mock(supervisor, home, settings, lambda _message: None)
         target = clickhouse_target(settings, database.native_url)
-        reached = Servers(broker.bootstrap, target, http_target(settings.clickhouse, database.http_url))
+        reached = Servers(
+            KafkaAccess(broker.bootstrap), target, http_target(settings.clickhouse, database.http_url)
+        )
         bring_up_to_date(reached, settings, now=1, fresh_topics=True)
         environ |= {
             "TOUCHLINE_KAFKA__BOOTSTRAP": broker.bootstrap,

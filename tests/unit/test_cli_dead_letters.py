@@ -15,6 +15,7 @@ from streams.commands import resending
 from streams.commands.dead_letters import description, document, preview
 from streams.commands.rejects import Filter, Reject, reject_of
 from streams.commands.resending import Resent, resend_all
+from streams.kafka.access import KafkaAccess
 
 NOON = datetime(2026, 3, 1, 12, 0, 0, 123_456, tzinfo=UTC)
 
@@ -146,8 +147,8 @@ class Producer:
 
 def resend(monkeypatch: pytest.MonkeyPatch, letters: list[Reject], producer: Producer) -> Resent:
     monkeypatch.setattr(resending, "find_all", lambda _target, _chosen: iter(letters))
-    monkeypatch.setattr(resending, "_producer", lambda _bootstrap: producer)
-    return resend_all(None, "broker:9092", "touchline.", Filter())
+    monkeypatch.setattr(resending, "_producer", lambda _access: producer)
+    return resend_all(None, KafkaAccess("broker:9092"), "touchline.", Filter())
 
 
 def test_a_letter_is_sent_byte_for_byte_to_where_it_came_from(monkeypatch: pytest.MonkeyPatch) -> None:

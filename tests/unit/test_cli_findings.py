@@ -18,6 +18,7 @@ from streams.commands import findings, light
 from streams.commands.findings import description
 from streams.commands.known_findings import Chosen, Light, Row, findings_of, gravest, light_of
 from streams.commands.light import explanation
+from streams.kafka.access import KafkaAccess
 from streams.pseudonymity import pseudonyms_of
 from streams.settings import load_settings
 
@@ -90,7 +91,7 @@ def stored(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Stored:
 
     @contextmanager
     def servers(*_arguments: Any, **_ordered: bool) -> Iterator[SimpleNamespace]:
-        yield SimpleNamespace(clickhouse=None, bootstrap="broker:9092")
+        yield SimpleNamespace(clickhouse=None, kafka=KafkaAccess("broker:9092"))
 
     for module in (findings, light):
         monkeypatch.setattr(module, "servers", servers)
@@ -106,7 +107,7 @@ def stored(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Stored:
     monkeypatch.setattr(findings, "present_name", lambda _client, name: known.renamed.get(name))
     monkeypatch.setattr(findings, "clear_name", lambda _client, _settings, name: known.clear.get(name, name))
     monkeypatch.setattr(findings, "is_known", lambda _client, customer: customer in known.customers)
-    monkeypatch.setattr(findings, "_publish", lambda _bootstrap, _prefix, said: known.said.append(said))
+    monkeypatch.setattr(findings, "_publish", lambda _access, _prefix, said: known.said.append(said))
     return known
 
 

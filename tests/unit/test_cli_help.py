@@ -1,7 +1,9 @@
 """The command line itself: what it lists, what it imports, how it ends."""
 
+import logging
 import subprocess
 import sys
+from collections.abc import Iterator
 
 import click
 import pytest
@@ -168,3 +170,24 @@ def test_a_password_that_clickhouse_refuses_names_its_setting() -> None:
     failure = explain(ServerException("default: Authentication failed. Stack trace: 0. at x", 516))
     assert failure.message == "default: Authentication failed"
     assert "TOUCHLINE_CLICKHOUSE__PASSWORD" in failure.what_to_do
+
+
+@pytest.fixture
+def everything_logged(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    """As in a process of its own that was asked for all; what the command line sets is taken back."""
+    names = ("kafka", "kafka.protocol.parser", "kafka.net.connection", "aiokafka", "aiokafka.conn")
+    before = {logging.getLogger(name): logging.getLogger(name).level for name in names}
+    caplog.set_level(logging.DEBUG)
+    for logger in before:
+        logger.setLevel(logging.NOTSET)
+    yield
+    for logger, level in before.items():
+        logger.setLevel(level)
+
+
+@pytest.mark.usefixtures("everything_logged")
+def test_what_logs_passwords_does_not_even_in_detail() -> None:
+    cli.run(["--debug", "rules", "--help"])
+    assert logging.getLogger("kafka.net.manager").isEnabledFor(logging.DEBUG)
+    for name in ("kafka.protocol.parser", "kafka.net.connection", "aiokafka.conn"):
+        assert not logging.getLogger(name).isEnabledFor(logging.DEBUG), name

@@ -10,6 +10,7 @@ import pytest
 from streams.commands import migrate as command
 from streams.commands.migrate import Migrated, bring_up_to_date, document, report
 from streams.commands.servers import Servers
+from streams.kafka.access import KafkaAccess
 from streams.kafka.admin import Difference, Survey
 from streams.settings import Settings
 
@@ -25,7 +26,7 @@ def steps(monkeypatch: pytest.MonkeyPatch) -> "dict[str, Any]":
     log = state["log"]
 
     @contextmanager
-    def admin(_bootstrap: str) -> Iterator[None]:
+    def admin(_access: KafkaAccess) -> Iterator[None]:
         yield
 
     def create(_admin: object, _layout: object) -> Survey:
@@ -49,7 +50,7 @@ def steps(monkeypatch: pytest.MonkeyPatch) -> "dict[str, Any]":
     return state
 
 
-RUNNING = Servers("broker:9092", SimpleNamespace(), None)  # type: ignore[arg-type]
+RUNNING = Servers(KafkaAccess("broker:9092"), SimpleNamespace(), None)  # type: ignore[arg-type]
 
 
 def test_tables_come_before_the_epoch_and_the_epoch_before_the_topics(steps: "dict[str, Any]") -> None:

@@ -10,6 +10,7 @@ from sinks.embedded.home import Home, RunningProcess, RunState
 from streams.commands import embedded
 from streams.commands.failures import CommandFailed
 from streams.commands.servers import http_target, locate, servers
+from streams.kafka.access import KafkaAccess
 from streams.settings import Settings, load_settings
 
 
@@ -36,13 +37,13 @@ def up_runs(home: Path, broker: str = "kafka") -> None:
 
 def test_with_nothing_configured_and_nothing_running_there_is_nothing(tmp_path: Path) -> None:
     found = locate(settings_of(tmp_path))
-    assert (found.bootstrap, found.clickhouse, found.clickhouse_http, found.said) == (None, None, None, ())
+    assert (found.kafka, found.clickhouse, found.clickhouse_http, found.said) == (None, None, None, ())
 
 
 def test_the_embedded_servers_that_run_are_found_and_announced(tmp_path: Path) -> None:
     up_runs(tmp_path)
     found = locate(settings_of(tmp_path, CLICKHOUSE__PASSWORD="s3cret"))
-    assert found.bootstrap == "127.0.0.1:1111"
+    assert found.kafka == KafkaAccess("127.0.0.1:1111")
     assert found.clickhouse is not None
     assert (found.clickhouse.port, found.clickhouse.password) == (2222, "s3cret")
     assert found.clickhouse_http is not None
@@ -60,7 +61,7 @@ def test_configured_servers_win_over_running_ones_and_are_not_announced(tmp_path
             CLICKHOUSE__DATABASE="x",
         )
     )
-    assert found.bootstrap == "k:9"
+    assert found.kafka == KafkaAccess("k:9")
     assert found.clickhouse is not None
     assert (found.clickhouse.host, found.clickhouse.user, found.clickhouse.database) == ("db", "ann", "x")
     assert found.said == ()
@@ -70,12 +71,12 @@ def test_a_state_that_a_crash_left_behind_counts_for_nothing(tmp_path: Path) -> 
     up_runs(tmp_path)
     state_file = Home(tmp_path).state_file
     state_file.write_text(state_file.read_text().replace(str(os.getpid()), "999999999"))
-    assert locate(settings_of(tmp_path)).bootstrap is None
+    assert locate(settings_of(tmp_path)).kafka is None
 
 
 def test_a_named_broker_wins_over_everything(tmp_path: Path) -> None:
     up_runs(tmp_path)
-    assert locate(settings_of(tmp_path, KAFKA__BOOTSTRAP="k:9"), "other:1").bootstrap == "other:1"
+    assert locate(settings_of(tmp_path, KAFKA__BOOTSTRAP="k:9"), "other:1").kafka == KafkaAccess("other:1")
 
 
 def test_asking_for_another_kind_than_the_one_that_runs_is_told(tmp_path: Path) -> None:
@@ -123,7 +124,7 @@ def test_without_java_a_forgetful_broker_is_refused_for_one_command(
 def test_a_server_that_was_not_ordered_is_not_given(tmp_path: Path) -> None:
     up_runs(tmp_path)
     with servers(settings_of(tmp_path), kafka=True) as running:
-        assert running.bootstrap == "127.0.0.1:1111"
+        assert running.kafka == KafkaAccess("127.0.0.1:1111")
         with pytest.raises(RuntimeError, match="clickhouse=True"):
             _ = running.clickhouse
 

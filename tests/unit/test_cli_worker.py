@@ -9,6 +9,7 @@ import pytest
 
 from streams.cli import run
 from streams.commands import worker as command
+from streams.kafka.access import KafkaAccess
 from streams.kafka.admin import Difference, Survey
 
 
@@ -18,14 +19,14 @@ def started(monkeypatch: pytest.MonkeyPatch) -> "dict[str, Any]":
     state: dict[str, Any] = {"topics": Survey(existing=("touchline.phone",)), "runs": 0}
 
     @contextmanager
-    def admin(_bootstrap: str) -> Iterator[None]:
+    def admin(_access: KafkaAccess) -> Iterator[None]:
         yield
 
     def run_worker(*_arguments: object) -> int:
         state["runs"] += 1
         return 0
 
-    there = SimpleNamespace(bootstrap="broker:9092", clickhouse=SimpleNamespace())
+    there = SimpleNamespace(kafka=KafkaAccess("broker:9092"), clickhouse=SimpleNamespace())
     monkeypatch.setattr(command, "locate", lambda _settings: there)
     monkeypatch.setattr("streams.kafka.admin.broker_admin", admin)
     monkeypatch.setattr("streams.kafka.admin.survey", lambda _admin, _layout: state["topics"])

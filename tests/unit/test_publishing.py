@@ -12,6 +12,7 @@ from kafka.errors import KafkaConnectionError, KafkaTimeoutError, MessageSizeToo
 
 from schemas.codec import Decoder
 from schemas.identity import FactDecoder
+from streams.kafka.access import KafkaAccess
 from streams.kafka.addressing import Addressing, EventAddressing, FactAddressing
 from streams.kafka.event_publisher import Pace
 from streams.kafka.publishing import (
@@ -86,7 +87,7 @@ def publish(
     producer = producer or RecordingProducer()
     rejections: list[Rejection] = []
     publisher = LinePublisher(
-        "broker:9092",
+        KafkaAccess("broker:9092"),
         addressing or EventAddressing(lambda name: f"t.{name}", Decoder("BG", 0, lambda *_: None), **options),
         clock=lambda: NOW,
         on_rejected=rejections.append,

@@ -17,6 +17,7 @@ from mode.utils.queues import FlowControlQueue
 
 from streams.app import faust_app
 from streams.kafka import transport
+from streams.kafka.access import KafkaAccess
 from streams.kafka.transport import Consumer, Transport
 from streams.settings import Settings
 
@@ -44,7 +45,7 @@ class Desk:
 
 @pytest.fixture
 async def desk(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> Desk:
-    app = faust_app(Settings(), "127.0.0.1:1", tmp_path)
+    app = faust_app(Settings(), KafkaAccess("127.0.0.1:1"), tmp_path)
     app.consumer_generation_id = 1
     desk: Desk
 
@@ -68,7 +69,7 @@ async def desk(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> Desk:
 
 
 def test_the_app_uses_this_transport(tmp_path: Any) -> None:
-    assert isinstance(faust_app(Settings(), "127.0.0.1:1", tmp_path).transport, Transport)
+    assert isinstance(faust_app(Settings(), KafkaAccess("127.0.0.1:1"), tmp_path).transport, Transport)
 
 
 async def test_one_fetch_of_a_partition_is_one_event_with_all_its_records(desk: Desk) -> None:

@@ -86,7 +86,8 @@ def test_every_path_in_the_table_of_where_to_add_things_exists() -> None:
 
 def test_every_setting_that_a_document_names_exists() -> None:
     known = {*settings_document.variables(), *NOT_SETTINGS, "TOUCHLINE_COMPILE"}
-    for path in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "Dockerfile", *ROOT.glob("deploy/*")]:
+    deploy = [path for path in ROOT.glob("deploy/*") if path.is_file()]
+    for path in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "Dockerfile", *deploy]:
         named = set(re.findall(r"\bTOUCHLINE_[A-Z_]*[A-Z]\b", path.read_text(encoding="utf-8")))
         assert named <= known, f"{path.name} names {named - known}"
 
@@ -161,7 +162,8 @@ def test_touchlines_own_commands_in_compose_exist(compose: dict[str, Any]) -> No
 
 def test_compose_gives_touchline_valid_settings_and_its_own_services(compose: dict[str, Any]) -> None:
     for name in ("migrate", "worker-1", "worker-2"):
-        environ = {key: str(value) for key, value in compose["services"][name]["environment"].items()}
+        given = compose["services"][name]["environment"]
+        environ = {key: re.sub(r"\$\{\w+:-(.*)\}", r"\1", str(value)) for key, value in given.items()}
         settings = load_settings(environ, ROOT / "absent.toml")
         assert settings.kafka.bootstrap is not None
         assert settings.kafka.bootstrap.partition(":")[0] in compose["services"]
@@ -175,6 +177,19 @@ def test_passwords_come_from_outside_and_have_no_default(compose: dict[str, Any]
             if "PASSWORD" in key:
                 assert str(value).startswith(f"${{{PASSWORD}:?"), f"{name}: {key}"
     assert f"\n{PASSWORD}=\n" in read("deploy/env.example")
+
+
+def test_the_example_of_an_environment_names_settings() -> None:
+    named = re.findall(r"^(?:# )?(TOUCHLINE_\w+)=", read("deploy/env.example"), re.MULTILINE)
+    assert {"TOUCHLINE_KAFKA__BOOTSTRAP", "TOUCHLINE_KAFKA__PASSWORD"} <= set(named)
+    assert set(named) <= set(settings_document.variables())
+
+
+def test_containers_see_the_certificates_that_the_example_names(compose: dict[str, Any]) -> None:
+    (file,) = re.findall(r"CA_FILE=(\S+)/ca\.pem", read("deploy/env.example"))
+    for name in ("migrate", "worker-1", "worker-2"):
+        assert f"./deploy/certificates:{file}:ro" in compose["services"][name]["volumes"]
+        assert compose["services"][name]["env_file"] == [".env"]
 
 
 def test_ports_are_bound_to_loopback_only(compose: dict[str, Any]) -> None:

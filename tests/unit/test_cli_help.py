@@ -81,6 +81,30 @@ def test_an_unknown_option_says_where_help_is(capsys: pytest.CaptureFixture[str]
     assert "`touchline reconcile --help` shows how" in capsys.readouterr().err
 
 
+def test_an_option_without_its_argument_says_where_help_of_its_command_is(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert cli.run(["query", "SELECT 1", "--format"]) == 2
+    assert "`touchline query --help` shows how" in capsys.readouterr().err
+
+
+def test_a_closed_standard_output_is_one_that_says_nothing() -> None:
+    program = """
+import socket, sys
+from streams import cli
+cli.run = lambda: sys.stdout.buffer.write(b"result") - 6 or socket.socket().fileno() - 3
+cli.main()
+"""
+    # `>&-` is a shell's; its first new file would be number 1, then.
+    done = subprocess.run(
+        ["sh", "-c", 'exec "$0" -c "$1" >&-', sys.executable, program],
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 @pytest.fixture
 def fails_with(monkeypatch: pytest.MonkeyPatch) -> "list[BaseException]":
     """A list whose one element the command `doctor` raises."""

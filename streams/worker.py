@@ -27,7 +27,7 @@ from streams.agents.knowledge import Knowledge
 from streams.agents.lanes import EXIT_BUG, Unavailable, end_process
 from streams.agents.watchdog import EXIT_STUCK
 from streams.app import build_app, build_knowledge
-from streams.ending import LastResort, deaths_of_threads, on_stop_signals, stops_under_way, threads_left
+from streams.ending import LastResort, StopSignals, deaths_of_threads, stops_under_way, threads_left
 from streams.garbage import collect_rarely, rare_collections
 from streams.pseudonymity import pseudonyms_of
 from streams.settings import Settings
@@ -101,15 +101,20 @@ class DatabaseEpochs:
 
 
 def run_worker(
-    settings: Settings, bootstrap: str, target: ClickHouseTarget, on_ready: Callable[[], None]
+    settings: Settings,
+    bootstrap: str,
+    target: ClickHouseTarget,
+    signals: StopSignals,
+    on_ready: Callable[[], None],
 ) -> int:
     """Run until a signal or a crash; return the exit status, with which the process must end next.
 
     What still keeps it from ending then is not waited for: `END_SECONDS` after the signal or the crash the process is
     ended. A stop that was not clean does not return at all: the log says what did not stop, and the process ends.
 
-    `on_ready` is called once the worker is in the group and has recovered its partitions' state. Raises
-    `NotMigrated`, or `SinkMisconfigured` where identifiers are hashed with another key, before anything is started.
+    `signals` is told when something is under way; until then it ends the process at once. `on_ready` is called once the
+    worker is in the group and has recovered its partitions' state. Raises `NotMigrated`, or `SinkMisconfigured` where
+    identifiers are hashed with another key, before anything is started.
     """
     epochs = DatabaseEpochs(target, settings.kafka.prefix)
     pseudonyms = pseudonyms_of(settings)
@@ -129,7 +134,8 @@ def run_worker(
         with suppress(RuntimeError):  # the loop is closed already
             loop.call_soon_threadsafe(stop.set)
 
-    with on_stop_signals(told_to_stop), asyncio.Runner(loop_factory=lambda: loop) as runner:
+    with asyncio.Runner(loop_factory=lambda: loop) as runner:
+        signals.begun(told_to_stop)
         try:
             return runner.run(_run(build, epochs, stop, last_resort, on_ready))
         except BaseException:

@@ -25,6 +25,7 @@ from sinks.clickhouse.writer import ClickHouseWriter
 from sinks.embedded.home import Home
 from streams.agents.knowledge import Knowledge
 from streams.agents.lanes import EXIT_BUG, Unavailable, end_process
+from streams.agents.outages import OUTAGES
 from streams.agents.watchdog import EXIT_STUCK
 from streams.app import build_app, build_knowledge
 from streams.ending import LastResort, StopSignals, deaths_of_threads, stops_under_way, threads_left
@@ -89,15 +90,18 @@ class DatabaseEpochs:
             client.disconnect()
 
     async def keep_fresh(self) -> None:
-        """Read again, for ever; a database that is down is the writer's to complain about."""
+        """Read again, for ever."""
+        outage = OUTAGES.of("ClickHouse")
         while True:
             await asyncio.sleep(EPOCH_REFRESH_SECONDS)
             try:
                 self.incarnation, self.version_base = await asyncio.to_thread(self._read)
             except SinkUnavailable as error:
-                log.warning("epochs not refreshed: %s", error)
+                outage.failed(self, str(error))
             except Exception:
                 log.warning("epochs not refreshed", exc_info=True)
+            else:
+                outage.answered(self)
 
 
 def run_worker(

@@ -30,6 +30,7 @@ from streams.agents.watchdog import EXIT_STUCK
 from streams.app import build_app, build_knowledge
 from streams.ending import LastResort, StopSignals, deaths_of_threads, stops_under_way, threads_left
 from streams.garbage import collect_rarely, rare_collections
+from streams.heartbeat import Heartbeat
 from streams.pseudonymity import pseudonyms_of
 from streams.settings import Settings
 
@@ -123,7 +124,8 @@ def run_worker(
     epochs = DatabaseEpochs(target, settings.kafka.prefix)
     pseudonyms = pseudonyms_of(settings)
     id_key = hold_to_key(target, pseudonyms)
-    scratch = Home(settings.home).scratch()
+    home = Home(settings.home)
+    scratch, heartbeat = home.scratch(), Heartbeat(home)
 
     def build() -> tuple[faust.App, Knowledge]:
         knowledge = build_knowledge(settings, bootstrap, pseudonyms)
@@ -141,7 +143,7 @@ def run_worker(
     with asyncio.Runner(loop_factory=lambda: loop) as runner:
         signals.begun(told_to_stop)
         try:
-            return runner.run(_run(build, epochs, stop, last_resort, on_ready))
+            return runner.run(_run(build, epochs, heartbeat, stop, last_resort, on_ready))
         except BaseException:
             last_resort.arm(EXIT_BUG)
             raise
@@ -150,17 +152,25 @@ def run_worker(
 async def _run(
     build: Callable[[], tuple[faust.App, Knowledge]],
     epochs: DatabaseEpochs,
+    heartbeat: Heartbeat,
     stop: asyncio.Event,
     last_resort: LastResort,
     on_ready: Callable[[], None],
 ) -> int:
     app, knowledge = build()
-    refresh = asyncio.create_task(epochs.keep_fresh())
+    beside = [asyncio.create_task(epochs.keep_fresh()), asyncio.create_task(heartbeat.beat())]
+
+    def ready() -> None:
+        heartbeat.ready()
+        on_ready()
+
     try:
         app.finalize()
-        return await _until_stopped(app, knowledge, stop, last_resort, on_ready)
+        return await _until_stopped(app, knowledge, stop, last_resort, ready)
     finally:
-        refresh.cancel()
+        for task in beside:
+            task.cancel()
+        heartbeat.end()
 
 
 async def _until_stopped(

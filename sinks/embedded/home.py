@@ -95,6 +95,11 @@ class Home:
         return self.path / "logs"
 
     @property
+    def heartbeats(self) -> Path:
+        """One file a running worker, its sign of life."""
+        return self.run / "workers"
+
+    @property
     def state_file(self) -> Path:
         """The JSON file behind `write_state` and `read_state`."""
         return self.run / "state.json"

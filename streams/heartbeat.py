@@ -120,14 +120,14 @@ def read_beats(home: Home, now: float | None = None) -> list[Beat]:
     beats = []
     for file, record in _files(home.heartbeats):
         if record.process.alive():
-            with suppress(FileNotFoundError):
+            with suppress(OSError):
                 beats.append(Beat(record.process.pid, record.ready, max(0.0, at - file.stat().st_mtime)))
     return beats
 
 
 def _files(directory: Path) -> Iterator[tuple[Path, _Record]]:
     for file in sorted(directory.glob(f"{_host()}-*.json")):
-        with suppress(FileNotFoundError, ValidationError):
+        with suppress(OSError, ValidationError):
             yield file, _RECORD.validate_json(file.read_bytes())
 
 

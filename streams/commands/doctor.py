@@ -35,7 +35,8 @@ def examine_worker() -> list[Check]:
 def lines_of(check: Check) -> list[str]:
     """A check for people: its mark, what was found, and below it what to do."""
     mark = click.style(f"{check.status:<4}", fg=_COLOURS[check.status])
-    lines = [f"{mark}  {check.name:<22} {check.found}"]
+    found = check.found.replace("\n", "\n" + " " * 29)
+    lines = [f"{mark}  {check.name:<22} {found}"]
     if check.what_to_do:
         lines.append(f"{'':<29}→ {check.what_to_do}")
     return lines

@@ -5,6 +5,7 @@ import sys
 
 import click
 import pytest
+from clickhouse_driver.errors import SocketTimeoutError
 
 from streams import cli
 from streams.commands.failures import CommandFailed, NotAsExpected, explain
@@ -127,6 +128,7 @@ def fails_with(monkeypatch: pytest.MonkeyPatch) -> "list[BaseException]":
         (FileNotFoundError(2, "No such file or directory", "events.jsonl"), 1, "events.jsonl"),
         (ConnectionRefusedError(111, "Connection refused"), 1, "error: Connection refused"),
         (EOFError(), 1, "the server closed the connection"),
+        (SocketTimeoutError("(db:9000)"), 1, "no answer within TOUCHLINE_CLICKHOUSE__TIMEOUT (db:9000)"),
         (ZeroDivisionError("division by zero"), 1, "unexpected ZeroDivisionError: division by zero"),
         (KeyboardInterrupt(), 130, "interrupted"),
     ],

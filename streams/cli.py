@@ -8,12 +8,14 @@ error.
 
 import importlib
 import logging
+import os
 import signal
 import sys
 import threading
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
 from typing import Final, NamedTuple
 
@@ -241,35 +243,39 @@ def cli(ctx: click.Context, debug: bool) -> None:
         logging.getLogger(library).setLevel(logging.INFO if debug else logging.CRITICAL)
 
 
-class _Terminated(KeyboardInterrupt):
-    """SIGTERM before a command has a way of its own to stop: as Ctrl-C, so that what it started is stopped."""
-
-
 @contextmanager
-def _unwinding_on_sigterm() -> Iterator[None]:
-    """SIGTERM raises `_Terminated` in the block; without it the default ends the process at once."""
+def _unwinding_on_signals() -> Iterator[list[int]]:
+    """Ctrl-C and SIGTERM raise `KeyboardInterrupt` in the block, as long as a command has no way of its own to stop, so
+    that what it started is stopped. The list has the signals that came.
+    """
+    came: list[int] = []
 
-    def on_signal(_number: int, _frame: FrameType | None) -> None:
-        raise _Terminated
+    def on_signal(number: int, _frame: FrameType | None) -> None:
+        came.append(number)
+        raise KeyboardInterrupt
 
     if threading.current_thread() is not threading.main_thread():
-        yield
+        yield came
         return
-    before = signal.signal(signal.SIGTERM, on_signal)
+    # A shell has its background jobs ignore Ctrl-C.
+    heard = signal.getsignal(signal.SIGINT) is not signal.SIG_IGN
+    numbers = (signal.SIGTERM, signal.SIGINT) if heard else (signal.SIGTERM,)
+    before = {number: signal.signal(number, on_signal) for number in numbers}
     try:
-        yield
+        yield came
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def run(args: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit status; whatever goes wrong is told on standard error."""
-    debug = "--debug" in (sys.argv[1:] if args is None else args)
+    given = sys.argv[1:] if args is None else list(args)
+    debug = "--debug" in given
+    came: list[int] = []
     try:
-        with _unwinding_on_sigterm():
-            answer = cli.main(
-                args=args if args is None else list(args), prog_name="touchline", standalone_mode=False
-            )
+        with _unwinding_on_signals() as came:
+            answer = cli.main(args=given, prog_name="touchline", standalone_mode=False)
     except NotAsExpected:
         return 1
     except click.exceptions.Exit as end:
@@ -278,23 +284,33 @@ def run(args: Sequence[str] | None = None) -> int:
         # click takes an EOFError for Ctrl-D at a prompt; here it is a database that went away.
         if isinstance(stop.__cause__, EOFError):
             return _tell(explain(stop.__cause__), debug)
-        ended = isinstance(stop, _Terminated) or isinstance(stop.__cause__, _Terminated)
-        click.echo("terminated" if ended else "interrupted", err=True)
-        return 143 if ended else 130
+        return _stopped(came)
     except click.exceptions.NoArgsIsHelpError as error:
         # Its message is the help itself.
         click.echo(error.format_message(), err=True)
         return error.exit_code
     except click.ClickException as error:
         context = getattr(error, "ctx", None)
-        command = context.command_path if context is not None else "touchline"
+        command = context.command_path if context is not None else _command_named(given)
         return _tell(Failure(error.format_message(), f"`{command} --help` shows how", error.exit_code), debug)
     except SystemExit as end:
         # click's own answer to a reader that has seen enough (`| head`); it has silenced standard output.
         return end.code if isinstance(end.code, int) else 1
     except Exception as error:
-        return _tell(explain(error), debug)
+        # Interrupted while they are imported, some libraries raise errors of their own instead.
+        return _stopped(came) if came else _tell(explain(error), debug)
     return answer if isinstance(answer, int) else 0
+
+
+def _stopped(came: Sequence[int]) -> int:
+    ended = signal.SIGTERM in came[:1]
+    click.echo("terminated" if ended else "interrupted", err=True)
+    return 143 if ended else 130
+
+
+def _command_named(given: Sequence[str]) -> str:
+    """The command that these arguments name, as help is asked of it: errors of click's parser do not know theirs."""
+    return next((f"touchline {each}" for each in given if each in ENTRIES), "touchline")
 
 
 def _tell(failure: Failure, debug: bool) -> int:
@@ -308,7 +324,21 @@ def _tell(failure: Failure, debug: bool) -> int:
 
 def main() -> None:
     """Entry point of the `touchline` script."""
+    _open_what_is_closed()
     sys.exit(run())
+
+
+def _open_what_is_closed() -> None:
+    """Standard streams that the caller has closed (`>&-`) become ones that say nothing: else Python has none, and what
+    is opened next, a socket perhaps, gets their number.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            mode = "r" if number == 0 else "w"
+            stream = Path(os.devnull).open(mode)  # noqa: SIM115 - for as long as the process lives
+            if stream.fileno() != number:
+                os.dup2(stream.fileno(), number)
+            setattr(sys, name, stream)
 
 
 if __name__ == "__main__":

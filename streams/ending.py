@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from queue import SimpleQueue
 from types import FrameType
-from typing import Any, Final
+from typing import Any, Final, Self
 
 log = logging.getLogger(__name__)
 
@@ -60,22 +60,37 @@ class LastResort:
         logging.shutdown()
 
 
-@contextmanager
-def on_stop_signals(act: Callable[[], None]) -> Iterator[None]:
-    """Within the block SIGTERM and SIGINT call `act`, each time one comes.
+class StopSignals:
+    """What SIGTERM and SIGINT do within the block: until `begun` they end the process at once, with status 0, since
+    nothing is under way that could be lost; from then on each calls what `begun` was given.
 
-    Called between two bytecodes of the main thread, so also while an event loop there is blocked.
+    Handled between two bytecodes of the main thread, so also while an event loop there is blocked, and while modules
+    are imported: what is raised there may be swallowed, so nothing is.
     """
 
-    def told(_number: int, _frame: FrameType | None) -> None:
-        act()
+    def __init__(self) -> None:
+        """No signal is caught before the block begins."""
+        self._act: Callable[[], None] = _end_unbegun
+        self._before: dict[signal.Signals, Any] = {}
 
-    before = {number: signal.signal(number, told) for number in SIGNALS}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
+    def begun(self, act: Callable[[], None]) -> None:
+        """From now on something is under way: `act` is called each time a signal comes, to the end of the block."""
+        self._act = act
+
+    def __enter__(self) -> Self:
+        self._before = {number: signal.signal(number, self._told) for number in SIGNALS}
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        for number, handler in self._before.items():
             signal.signal(number, handler)
+
+    def _told(self, _number: int, _frame: FrameType | None) -> None:
+        self._act()
+
+
+def _end_unbegun() -> None:
+    os._exit(0)
 
 
 @contextmanager

@@ -25,10 +25,12 @@ from sinks.clickhouse.writer import ClickHouseWriter
 from sinks.embedded.home import Home
 from streams.agents.knowledge import Knowledge
 from streams.agents.lanes import EXIT_BUG, Unavailable, end_process
+from streams.agents.outages import OUTAGES
 from streams.agents.watchdog import EXIT_STUCK
 from streams.app import build_app, build_knowledge
-from streams.ending import LastResort, deaths_of_threads, on_stop_signals, stops_under_way, threads_left
+from streams.ending import LastResort, StopSignals, deaths_of_threads, stops_under_way, threads_left
 from streams.garbage import collect_rarely, rare_collections
+from streams.heartbeat import Heartbeat
 from streams.kafka.access import KafkaAccess
 from streams.pseudonymity import pseudonyms_of
 from streams.settings import Settings
@@ -90,32 +92,41 @@ class DatabaseEpochs:
             client.disconnect()
 
     async def keep_fresh(self) -> None:
-        """Read again, for ever; a database that is down is the writer's to complain about."""
+        """Read again, for ever."""
+        outage = OUTAGES.of("ClickHouse")
         while True:
             await asyncio.sleep(EPOCH_REFRESH_SECONDS)
             try:
                 self.incarnation, self.version_base = await asyncio.to_thread(self._read)
             except SinkUnavailable as error:
-                log.warning("epochs not refreshed: %s", error)
+                outage.failed(self, str(error))
             except Exception:
                 log.warning("epochs not refreshed", exc_info=True)
+            else:
+                outage.answered(self)
 
 
 def run_worker(
-    settings: Settings, access: KafkaAccess, target: ClickHouseTarget, on_ready: Callable[[], None]
+    settings: Settings,
+    access: KafkaAccess,
+    target: ClickHouseTarget,
+    signals: StopSignals,
+    on_ready: Callable[[], None],
 ) -> int:
     """Run until a signal or a crash; return the exit status, with which the process must end next.
 
     What still keeps it from ending then is not waited for: `END_SECONDS` after the signal or the crash the process is
     ended. A stop that was not clean does not return at all: the log says what did not stop, and the process ends.
 
-    `on_ready` is called once the worker is in the group and has recovered its partitions' state. Raises
-    `NotMigrated`, or `SinkMisconfigured` where identifiers are hashed with another key, before anything is started.
+    `signals` is told when something is under way; until then it ends the process at once. `on_ready` is called once the
+    worker is in the group and has recovered its partitions' state. Raises `NotMigrated`, or `SinkMisconfigured` where
+    identifiers are hashed with another key, before anything is started.
     """
     epochs = DatabaseEpochs(target, settings.kafka.prefix)
     pseudonyms = pseudonyms_of(settings)
     id_key = hold_to_key(target, pseudonyms)
-    scratch = Home(settings.home).scratch()
+    home = Home(settings.home)
+    scratch, heartbeat = home.scratch(), Heartbeat(home)
 
     def build() -> tuple[faust.App, Knowledge]:
         knowledge = build_knowledge(settings, access, pseudonyms)
@@ -130,9 +141,10 @@ def run_worker(
         with suppress(RuntimeError):  # the loop is closed already
             loop.call_soon_threadsafe(stop.set)
 
-    with on_stop_signals(told_to_stop), asyncio.Runner(loop_factory=lambda: loop) as runner:
+    with asyncio.Runner(loop_factory=lambda: loop) as runner:
+        signals.begun(told_to_stop)
         try:
-            return runner.run(_run(build, epochs, stop, last_resort, on_ready))
+            return runner.run(_run(build, epochs, heartbeat, stop, last_resort, on_ready))
         except BaseException:
             last_resort.arm(EXIT_BUG)
             raise
@@ -141,17 +153,25 @@ def run_worker(
 async def _run(
     build: Callable[[], tuple[faust.App, Knowledge]],
     epochs: DatabaseEpochs,
+    heartbeat: Heartbeat,
     stop: asyncio.Event,
     last_resort: LastResort,
     on_ready: Callable[[], None],
 ) -> int:
     app, knowledge = build()
-    refresh = asyncio.create_task(epochs.keep_fresh())
+    beside = [asyncio.create_task(epochs.keep_fresh()), asyncio.create_task(heartbeat.beat())]
+
+    def ready() -> None:
+        heartbeat.ready()
+        on_ready()
+
     try:
         app.finalize()
-        return await _until_stopped(app, knowledge, stop, last_resort, on_ready)
+        return await _until_stopped(app, knowledge, stop, last_resort, ready)
     finally:
-        refresh.cancel()
+        for task in beside:
+            task.cancel()
+        heartbeat.end()
 
 
 async def _until_stopped(

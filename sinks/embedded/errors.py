@@ -3,6 +3,7 @@
 EmbeddedError           show the message, end with a non-zero status
 ├── PortTakenError      another process has the port
 ├── HomeInUseError      another process works in this TOUCHLINE_HOME
+├── HomeUnusableError   this TOUCHLINE_HOME cannot be made, read or written
 ├── ChildError          a server died while starting, or was not ready in time
 ├── ToolMissingError    no Java or no Maven: the mock broker needs neither
 └── JarsError           Kafka's jars could not be fetched, or are not the ones we pinned
@@ -19,6 +20,10 @@ class PortTakenError(EmbeddedError):
 
 class HomeInUseError(EmbeddedError):
     """Another process works in this home."""
+
+
+class HomeUnusableError(EmbeddedError):
+    """The home cannot be made, or what is in it cannot be read or written by this user."""
 
 
 class ChildError(EmbeddedError):

@@ -15,7 +15,7 @@ from typing import Literal
 import psutil
 from pydantic import AwareDatetime, TypeAdapter, ValidationError
 
-from sinks.embedded.errors import HomeInUseError
+from sinks.embedded.errors import HomeInUseError, HomeUnusableError
 
 # Process start times are derived from the boot time, which a clock correction may shift by a little.
 START_TIME_TOLERANCE_SECONDS = 2.0
@@ -95,37 +95,56 @@ class Home:
         return self.path / "logs"
 
     @property
+    def heartbeats(self) -> Path:
+        """One file a running worker, its sign of life."""
+        return self.run / "workers"
+
+    @property
     def state_file(self) -> Path:
         """The JSON file behind `write_state` and `read_state`."""
         return self.run / "state.json"
 
     def create(self) -> Home:
-        """Make the directories that are missing and return self. Raises `OSError` when one cannot be made."""
-        for directory in (self.path, self.kafka, self.clickhouse, self.run, self.logs):
-            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        """Make the directories that are missing and return self. Raises `HomeUnusableError` when one cannot be made."""
+        self._make(self.path, self.kafka, self.clickhouse, self.run, self.logs)
         return self
 
     def scratch(self) -> Path:
-        """Make the directory that a worker gives to Faust, and return it. Raises `OSError` when it cannot be made.
+        """Make the directory that a worker gives to Faust, and return it. Raises `HomeUnusableError` when it cannot be.
 
         Faust insists on one; with tables in memory it puts nothing into it but empty directories. So all
         workers of a home share it, and one that is killed leaves nothing behind.
         """
         directory = self.run / "faust"
-        for each in (self.path, self.run, directory):
-            each.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._make(self.path, self.run, directory)
         return directory
+
+    def _make(self, *directories: Path) -> None:
+        with self._usable():
+            for directory in directories:
+                directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    @contextlib.contextmanager
+    def _usable(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise HomeUnusableError(
+                f"{self.path} cannot be used: {error.strerror}: {error.filename}. "
+                "Set TOUCHLINE_HOME to a directory of your own."
+            ) from error
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
         """Hold this home for the length of the `with` block.
 
-        Raises `HomeInUseError` at once when another process has it.
+        Raises `HomeInUseError` at once when another process has it, and `HomeUnusableError`.
         The kernel drops the lock when the holder dies, however it dies. Child processes do not inherit it.
         """
         self.create()
-        lock_file = self.run / "lock"
-        with os.fdopen(os.open(lock_file, os.O_RDWR | os.O_CREAT, 0o600), "r+") as handle:
+        with self._usable():
+            descriptor = os.open(self.run / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+        with os.fdopen(descriptor, "r+") as handle:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -156,12 +175,13 @@ class Home:
         """Return the servers that run in this home, or None when there are none.
 
         A file that a crash left behind (a process gone, or its pid now another's) or that another version of
-        Touchline wrote counts as none.
+        Touchline wrote counts as none. Raises `HomeUnusableError` where no home can be, or this user may not read it.
         """
-        try:
-            state = _STATE.validate_json(self.state_file.read_bytes())
-        except (FileNotFoundError, ValidationError):
-            return None
+        with self._usable():
+            try:
+                state = _STATE.validate_json(self.state_file.read_bytes())
+            except (FileNotFoundError, ValidationError):
+                return None
         return state if state.alive() else None
 
     def clear_state(self) -> None:

@@ -20,6 +20,8 @@ from aiokafka.errors import KafkaError, KafkaTimeoutError, KafkaUnavailableError
 from aiokafka.structs import ConsumerRecord
 from faust.types import TP, AppT, EventT
 
+from streams.agents.outages import OUTAGES
+
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
@@ -243,27 +245,34 @@ def _unforeseen(tp: TP) -> NoReturn:
 async def insist(attempt: Callable[[], Awaitable[T]], batch: Batch, what: str) -> T:
     """Repeat the attempt until it succeeds, with capped backoff, while the partition is ours.
 
+    `what` is its name in the log, which tells of it now and then (`streams.agents.outages`).
     Only what may pass by itself is repeated: `Unavailable`, Kafka's retriable errors, a lost connection. Raises
     `Fenced` when the partition is lost meanwhile; any other error is a bug and goes up.
     """
-    pause = FIRST_PAUSE
-    while True:
-        batch.check()
-        try:
-            return await attempt()
-        except Unavailable as error:
-            reason = str(error)
-        except KafkaError as error:
-            if not (error.retriable or isinstance(error, PASSING)):
-                raise
-            reason = repr(error)
-        except RuntimeError as error:
-            if not connection_lost(error):
-                raise
-            reason = repr(error)
-        log.warning("%s unavailable, next attempt in %.1f s: %s", what, pause, reason)
-        await asyncio.sleep(pause)
-        pause = min(pause * 2, LONGEST_PAUSE)
+    pause, outage, who = FIRST_PAUSE, OUTAGES.of(what), object()
+    try:
+        while True:
+            batch.check()
+            try:
+                answer = await attempt()
+            except Unavailable as error:
+                reason = str(error)
+            except KafkaError as error:
+                if not (error.retriable or isinstance(error, PASSING)):
+                    raise
+                reason = repr(error)
+            except RuntimeError as error:
+                if not connection_lost(error):
+                    raise
+                reason = repr(error)
+            else:
+                outage.answered(who)
+                return answer
+            outage.failed(who, reason)
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, LONGEST_PAUSE)
+    finally:
+        outage.gave_up(who)
 
 
 def end_process(status: int) -> NoReturn:

@@ -24,7 +24,13 @@ MOVING: Final = 10
 
 def check_servers(settings: Settings) -> Iterator[Check]:
     """The broker and ClickHouse, as far as they are configured or run in this home."""
-    found = locate(settings)
+    from sinks.embedded.errors import HomeUnusableError
+
+    try:
+        found = locate(settings)
+    except HomeUnusableError as error:
+        yield Check("servers", "fail", str(error))
+        return
     if found.kafka is None:
         yield Check(
             "kafka", "ok", "not running: `touchline up` starts it, and other commands when they need it"

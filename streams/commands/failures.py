@@ -71,7 +71,9 @@ def _database(error: BaseException) -> Failure | None:
     if not module.startswith("clickhouse_driver"):
         return None
     if name in ("NetworkError", "SocketTimeoutError"):
-        reason = " ".join(str(error).split())
+        # Of a time that is over the driver says nothing but its code and the address.
+        late = f"no answer within TOUCHLINE_CLICKHOUSE__TIMEOUT {error}".replace("Code: 209. ", "")
+        reason = " ".join((late if name == "SocketTimeoutError" else str(error)).split())
         return Failure(
             f"cannot reach ClickHouse: {reason}",
             "check TOUCHLINE_CLICKHOUSE__URL, or run `touchline doctor`",

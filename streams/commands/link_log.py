@@ -23,6 +23,7 @@ from schemas.topics import LINKS
 from streams.commands.failures import CommandFailed
 from streams.kafka.access import KafkaAccess
 from streams.kafka.admin import PROTOCOL, broker_admin
+from streams.kafka.groups import asked_of_coordinator
 
 STANDSTILL_SECONDS: Final = 30.0
 """After so long without a record the log counts as unreadable."""
@@ -155,7 +156,7 @@ def open_log(access: KafkaAccess, prefix: str) -> Iterator[LinkLog]:
 def workers_of(admin: KafkaAdminClient, group: str) -> int | None:
     """How many members a consumer group has; None where the broker does not tell (the mock)."""
     try:
-        described = admin.describe_groups([group])
+        described = asked_of_coordinator(lambda: admin.describe_groups([group]))
     except KafkaError:
         return None
     found = described.get(group)

@@ -45,5 +45,5 @@ def up(broker: str | None, workers: int | None, as_json: bool) -> None:
                 )
             dead = running.supervisor.wait()
         if dead is not None:
-            raise CommandFailed(f"{dead.name} ended: {dead.account()}", f"its log: {dead.log_file}")
+            raise CommandFailed(dead.account(), "start `touchline up` again once the cause is gone")
         echo("stopping ...")

@@ -1,13 +1,16 @@
 """`touchline worker`: one process of the pipeline."""
 
+from typing import TYPE_CHECKING
+
 import click
 
 from streams.commands.failures import CommandFailed
 from streams.commands.options import print_json
-from streams.commands.servers import locate
-from streams.kafka.access import KafkaAccess
-from streams.kafka_settings import KafkaSettings
-from streams.settings import load_settings
+from streams.ending import StopSignals
+
+if TYPE_CHECKING:
+    from streams.kafka.access import KafkaAccess
+    from streams.kafka_settings import KafkaSettings
 
 
 @click.command()
@@ -22,14 +25,22 @@ def worker(ctx: click.Context) -> None:
 
     Prints {"ready": true} on standard output once it has its partitions; logs go to standard error.
     """
+    # Before all imports that take their time: a worker that is told to stop while it starts has stopped cleanly.
+    with StopSignals() as signals:
+        status = _run(ctx.meta.get("touchline.debug", False), signals)
+    ctx.exit(status)
+
+
+def _run(debug: bool, signals: StopSignals) -> int:
     import logging
 
+    from streams.commands.servers import locate
     from streams.destinations import check_destinations
+    from streams.settings import load_settings
     from streams.worker import NotMigrated, run_worker
 
     settings = load_settings()
     check_destinations(settings.alerts, settings.alert_secrets)
-    debug = ctx.meta.get("touchline.debug", False)
     logging.getLogger().setLevel(logging.DEBUG if debug else settings.log_level.upper())
     for library in ("apprise", "requests", "urllib3"):
         # However much is asked for: they log whole addresses, and those of destinations are secrets.
@@ -43,13 +54,14 @@ def worker(ctx: click.Context) -> None:
         )
     _refuse_other_topics(found.kafka, settings.kafka)
     try:
-        status = run_worker(settings, found.kafka, found.clickhouse, lambda: print_json({"ready": True}))
+        return run_worker(
+            settings, found.kafka, found.clickhouse, signals, lambda: print_json({"ready": True})
+        )
     except NotMigrated as error:
         raise CommandFailed(str(error), "run `touchline migrate` first") from error
-    ctx.exit(status)
 
 
-def _refuse_other_topics(access: KafkaAccess, settings: KafkaSettings) -> None:
+def _refuse_other_topics(access: "KafkaAccess", settings: "KafkaSettings") -> None:
     """Raise `CommandFailed` where topics are missing or have another number of partitions.
 
     Asked before the worker joins the group: a member that cannot work disturbs those that can.

@@ -7,6 +7,7 @@ from kafka import KafkaAdminClient, TopicPartition
 from kafka.admin import OffsetSpec
 
 from streams.kafka.admin import Layout
+from streams.kafka.groups import asked_of_coordinator
 
 
 class PartitionLag(NamedTuple):
@@ -40,7 +41,7 @@ def group_lag(admin: KafkaAdminClient, group: str, topics: Iterable[str]) -> lis
         return []
     ends = admin.list_partition_offsets(dict.fromkeys(partitions, OffsetSpec.LATEST))
     begins = admin.list_partition_offsets(dict.fromkeys(partitions, OffsetSpec.EARLIEST))
-    committed = admin.list_group_offsets({group: partitions}).get(group, {})
+    committed = asked_of_coordinator(lambda: admin.list_group_offsets({group: partitions})).get(group, {})
     rows = []
     for partition in sorted(partitions):
         known = committed.get(partition)

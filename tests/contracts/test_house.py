@@ -238,7 +238,7 @@ def test_the_image_runs_as_nobody_special_with_a_health_check() -> None:
     instructions = re.findall(r"^([A-Z]+) (.*)$", read("Dockerfile"), re.MULTILINE)
     last = {name: value for name, value in instructions if name != "FROM"}
     assert last["USER"] not in ("root", "0")
-    assert '"doctor"' in last["HEALTHCHECK"]
+    assert '["touchline", "doctor", "--worker"]' in last["HEALTHCHECK"]
     assert all("python:3.11-slim" in value for name, value in instructions if name == "FROM")
 
 

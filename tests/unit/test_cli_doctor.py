@@ -4,6 +4,7 @@ import json
 import socket
 from pathlib import Path
 
+import click
 import pytest
 
 from schemas.ahead import Mode
@@ -149,6 +150,23 @@ def test_a_check_for_people_has_its_advice_below(monkeypatch: pytest.MonkeyPatch
     assert len(lines) == 2
     assert "topics" in lines[0]
     assert lines[1].strip() == "→ run `touchline migrate`"
+
+
+def test_what_was_found_on_several_lines_stands_below_itself() -> None:
+    (text,) = lines_of(Check("settings", "fail", "kafka.bootstap: unknown\nnonsense: unknown"))
+    first, second = click.unstyle(text).splitlines()
+    assert second == " " * first.index("kafka") + "nonsense: unknown"
+
+
+def test_a_home_that_no_directory_can_be_is_a_failed_check_and_no_crash(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("TOUCHLINE_HOME", str(tmp_path / "file"))
+    assert cli.run(["doctor", "--json"]) == 1
+    checks = {check["name"]: check for check in json.loads(capsys.readouterr().out)["checks"]}
+    assert (checks["home"]["status"], checks["servers"]["status"]) == ("fail", "fail")
+    assert "Set TOUCHLINE_HOME to a directory of your own" in checks["servers"]["found"]
 
 
 def test_the_verdict_counts() -> None:

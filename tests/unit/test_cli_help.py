@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import click
 import pytest
+from clickhouse_driver.errors import SocketTimeoutError
 
 from streams import cli
 from streams.commands.failures import CommandFailed, NotAsExpected, explain
@@ -83,6 +84,30 @@ def test_an_unknown_option_says_where_help_is(capsys: pytest.CaptureFixture[str]
     assert "`touchline reconcile --help` shows how" in capsys.readouterr().err
 
 
+def test_an_option_without_its_argument_says_where_help_of_its_command_is(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert cli.run(["query", "SELECT 1", "--format"]) == 2
+    assert "`touchline query --help` shows how" in capsys.readouterr().err
+
+
+def test_a_closed_standard_output_is_one_that_says_nothing() -> None:
+    program = """
+import socket, sys
+from streams import cli
+cli.run = lambda: sys.stdout.buffer.write(b"result") - 6 or socket.socket().fileno() - 3
+cli.main()
+"""
+    # `>&-` is a shell's; its first new file would be number 1, then.
+    done = subprocess.run(
+        ["sh", "-c", 'exec "$0" -c "$1" >&-', sys.executable, program],
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 @pytest.fixture
 def fails_with(monkeypatch: pytest.MonkeyPatch) -> "list[BaseException]":
     """A list whose one element the command `doctor` raises."""
@@ -105,6 +130,7 @@ def fails_with(monkeypatch: pytest.MonkeyPatch) -> "list[BaseException]":
         (FileNotFoundError(2, "No such file or directory", "events.jsonl"), 1, "events.jsonl"),
         (ConnectionRefusedError(111, "Connection refused"), 1, "error: Connection refused"),
         (EOFError(), 1, "the server closed the connection"),
+        (SocketTimeoutError("(db:9000)"), 1, "no answer within TOUCHLINE_CLICKHOUSE__TIMEOUT (db:9000)"),
         (ZeroDivisionError("division by zero"), 1, "unexpected ZeroDivisionError: division by zero"),
         (KeyboardInterrupt(), 130, "interrupted"),
     ],

@@ -2,7 +2,7 @@
 
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import click
 import pytest
@@ -21,6 +21,15 @@ def _while(happens: Callable[[], None], unwound: list[str]) -> click.Command:
     return busy
 
 
+@pytest.fixture
+def hearing() -> Iterator[None]:
+    """A test run in the background of a shell has Ctrl-C ignored; here it is not."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("hearing")
 @pytest.mark.parametrize(
     ("number", "status", "said"), [(signal.SIGTERM, 143, "terminated"), (signal.SIGINT, 130, "interrupted")]
 )
@@ -30,13 +39,35 @@ def test_a_signal_unwinds_the_command_and_is_told(
     unwound: list[str] = []
     busy = _while(lambda: os.kill(os.getpid(), number), unwound)
     monkeypatch.setattr(cli, "load", lambda _entry: busy)
-    before = signal.getsignal(signal.SIGTERM)
-    # A test run in the background of a shell has Ctrl-C ignored.
-    interrupt = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        assert cli.run(["up"]) == status
-    finally:
-        signal.signal(signal.SIGINT, interrupt)
+    before = signal.getsignal(number)
+    assert cli.run(["up"]) == status
     assert unwound == ["stopped"]
     assert said in capsys.readouterr().err
-    assert signal.getsignal(signal.SIGTERM) is before
+    assert signal.getsignal(number) is before
+
+
+@pytest.mark.usefixtures("hearing")
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_library_that_makes_another_error_of_a_signal_is_no_bug_of_ours(
+    number: int, status: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def build_a_schema() -> None:
+        try:
+            os.kill(os.getpid(), number)
+        except KeyboardInterrupt:
+            raise ValueError("error building the validator") from None
+
+    monkeypatch.setattr(cli, "load", lambda _entry: _while(build_a_schema, []))
+    assert cli.run(["up"]) == status
+    assert "bug" not in capsys.readouterr().err
+
+
+def test_ctrl_c_that_a_shell_has_its_background_jobs_ignore_stays_ignored(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(cli, "load", lambda _entry: _while(lambda: os.kill(os.getpid(), signal.SIGINT), []))
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        assert cli.run(["up"]) == 0
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -1,5 +1,7 @@
-"""`touchline worker`: what it refuses before it joins the group."""
+"""`touchline worker`: what it refuses before it joins the group, and how it is stopped before it does."""
 
+import os
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import SimpleNamespace
@@ -8,7 +10,6 @@ from typing import Any
 import pytest
 
 from streams.cli import run
-from streams.commands import worker as command
 from streams.kafka.access import KafkaAccess
 from streams.kafka.admin import Difference, Survey
 
@@ -27,7 +28,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> "dict[str, Any]":
         return 0
 
     there = SimpleNamespace(kafka=KafkaAccess("broker:9092"), clickhouse=SimpleNamespace())
-    monkeypatch.setattr(command, "locate", lambda _settings: there)
+    monkeypatch.setattr("streams.commands.servers.locate", lambda _settings: there)
     monkeypatch.setattr("streams.kafka.admin.broker_admin", admin)
     monkeypatch.setattr("streams.kafka.admin.survey", lambda _admin, _layout: state["topics"])
     monkeypatch.setattr("streams.worker.run_worker", run_worker)
@@ -61,3 +62,24 @@ def test_a_worker_refuses_missing_topics(
 def test_another_retention_keeps_no_worker_from_starting(started: "dict[str, Any]") -> None:
     started["topics"] = Survey(differences=(Difference("touchline.phone", "retention.ms", "1", "2"),))
     assert (run(["worker"]), started["runs"]) == (0, 1)
+
+
+@pytest.mark.parametrize("asked", ["streams.settings.load_settings", "streams.commands.servers.locate"])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_worker_that_is_told_to_stop_before_it_begins_ends_with_zero(
+    number: int, asked: str, started: "dict[str, Any]", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Ended(BaseException):
+        pass
+
+    def end(status: int) -> None:
+        raise Ended(status)
+
+    def told_to_stop(*_arguments: object) -> None:
+        os.kill(os.getpid(), number)
+
+    monkeypatch.setattr("os._exit", end)
+    monkeypatch.setattr(asked, told_to_stop)
+    with pytest.raises(Ended, match=r"^0$"):
+        run(["worker"])
+    assert started["runs"] == 0

@@ -9,14 +9,14 @@ from typing import Final
 
 import pytest
 
-from streams.ending import on_stop_signals, stops_under_way, threads_left
+from streams.ending import StopSignals, stops_under_way, threads_left
 
 SECONDS: Final = 30
 """After which a process counts as held for ever; those below have a tenth of a second."""
 
 BEGIN: Final = """
 import asyncio, logging, threading
-from streams.ending import LastResort, on_stop_signals
+from streams.ending import LastResort, StopSignals
 logging.basicConfig()
 last_resort = LastResort(0.1)
 def hang():
@@ -63,7 +63,8 @@ def test_a_signal_ends_a_process_whose_event_loop_is_blocked() -> None:
 async def blocked():
     print("blocked", flush=True)
     hang()
-with on_stop_signals(lambda: last_resort.arm(75)):
+with StopSignals() as signals:
+    signals.begun(lambda: last_resort.arm(75))
     asyncio.run(blocked())
 """
     )
@@ -85,11 +86,25 @@ with on_stop_signals(lambda: last_resort.arm(75)):
 def test_each_stop_signal_is_told_within_the_block_only(number: int) -> None:
     before = signal.getsignal(number)
     calls: list[str] = []
-    with on_stop_signals(lambda: calls.append("told")):
+    with StopSignals() as signals:
+        signals.begun(lambda: calls.append("told"))
         os.kill(os.getpid(), number)
         os.kill(os.getpid(), number)
     assert calls == ["told", "told"]
     assert signal.getsignal(number) is before
+
+
+@pytest.mark.parametrize("number", ["SIGTERM", "SIGINT"])
+def test_a_process_that_has_begun_nothing_ends_cleanly_whatever_swallows_exceptions(number: str) -> None:
+    assert ended(
+        "import os, signal\n"
+        "with StopSignals():\n"
+        "    try:\n"
+        f"        os.kill(os.getpid(), signal.{number})\n"
+        "    except BaseException:\n"
+        "        pass\n"
+        "hang()"
+    ) == (0, "")
 
 
 class Server:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from sinks.embedded.errors import HomeInUseError
+from sinks.embedded.errors import HomeInUseError, HomeUnusableError
 from sinks.embedded.home import Home, RunningProcess, RunState
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -42,6 +42,16 @@ def test_scratch_is_one_directory_for_all_workers_and_the_owners_alone(tmp_path)
     assert home.scratch() == directory
     assert directory.is_relative_to(home.run)
     assert [stat.S_IMODE(each.stat().st_mode) for each in (home.path, home.run, directory)] == [0o700] * 3
+
+
+@pytest.mark.parametrize(
+    "use", [Home.create, Home.scratch, Home.read_state, lambda home: home.lock().__enter__()]
+)
+def test_a_home_that_no_directory_can_be_says_what_to_set(use, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(HomeUnusableError, match=r"Not a directory|File exists") as raised:
+        use(Home(tmp_path / "file" / "home"))
+    assert "Set TOUCHLINE_HOME to a directory of your own" in str(raised.value)
 
 
 def test_a_second_holder_is_refused_with_the_pid_of_the_first(home):

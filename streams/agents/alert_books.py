@@ -77,6 +77,11 @@ class PartitionBooks:
             self._owed[key] = rows
         self._latest: Micros = _decode_instant(stored[LATEST_KEY]) if LATEST_KEY in stored else 0
 
+    @property
+    def number(self) -> int:
+        """The partition's."""
+        return int(self.lease.tp.partition)
+
     def is_of(self, lease: Batch) -> bool:
         """Whether it belongs to the lease's generation."""
         mine = self.lease

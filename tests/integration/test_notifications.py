@@ -27,8 +27,9 @@ from sinks.notifications.posting import Poster
 from sinks.notifications.signature import secret_bytes, verify
 from sinks.notifications.webhook import Webhook
 from streams.agents.lanes import Batch, Fenced
-from streams.agents.notify import Destination, Notify
+from streams.agents.notify import Notify
 from streams.agents.refusals import Refusals
+from streams.agents.telling import Destination
 from streams.core.alerting.book import FLOOD_PREFIX, decode_book
 from streams.core.alerting.policy import AlertPolicy, Route, Traits
 from tests.alert_builders import (

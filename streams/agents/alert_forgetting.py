@@ -13,12 +13,14 @@ from typing import Final, Protocol
 from aiokafka.errors import KafkaError
 
 from schemas.erasures import ErasureDone, Forgetting
+from schemas.interaction import Micros
 from schemas.records import SinkBatch
 from streams.agents.alert_books import PartitionBooks
 from streams.agents.bookkeeping import Bookkeeper, Store
 from streams.agents.lanes import Batch, Unavailable, insist
 from streams.core.alerting.book import head_of
 from streams.core.alerting.forget import books_of, forget
+from streams.core.alerting.policy import AlertPolicy
 from streams.core.alerting.shelf import Shelf
 from streams.core.identification.known_erasures import Forgotten
 
@@ -45,11 +47,19 @@ class AlertForgetting:
     """Takes in what the alerts topic says about erasures. `patience` is in seconds."""
 
     def __init__(
-        self, erasures: Erasures, bookkeeper: Bookkeeper, store: Store, patience: float = CLOSING_PATIENCE
+        self,
+        erasures: Erasures,
+        bookkeeper: Bookkeeper,
+        store: Store,
+        policy: AlertPolicy,
+        clock: Callable[[], Micros],
+        patience: float = CLOSING_PATIENCE,
     ) -> None:
         self._erasures = erasures
         self._bookkeeper = bookkeeper
         self._store = store
+        self._policy = policy
+        self._clock = clock
         self._patience = patience
 
     async def take_in(self, forgetting: Forgetting, partition: PartitionBooks, batch: Batch) -> None:
@@ -77,8 +87,8 @@ class AlertForgetting:
             batch.check()
         async with partition.lock:
             shelf = Shelf(partition.stored.get)
-            forget(shelf, partition.keys(), is_forgotten)
-            await self._bookkeeper.commit_when_paid(partition, batch, shelf)
+            rows = forget(shelf, partition.keys(), is_forgotten, self._clock(), self._policy)
+            await self._bookkeeper.commit_when_paid(partition, batch, shelf, rows)
 
     async def _forgotten(self, batch: Batch, ids: Sequence[str]) -> Callable[[str], bool]:
         """Whether a customer is one of those whom these erasures name."""

@@ -71,22 +71,22 @@ class Bookkeeper:
         if not dated:
             await self._put(partition, batch, {}, shelf)
             return None
-        latest = {LATEST_KEY: encode_latest(dated)}
         if len(encode_owed(dated)) > LARGEST_DEBT:
-            await self._store(SinkBatch(alerts=dated), batch)
-            await self._put(partition, batch, latest, shelf)
+            await self._write_first(partition, batch, shelf, dated)
             return None
         shared = partition.owe_with_others(dated) if owed_with_others else None
         if shared is None:
             await partition.debts.room()
         key, debt = shared or partition.owe(dated)
-        await self._put(partition, batch, {key: debt, **latest}, shelf)
+        await self._put(partition, batch, {key: debt, LATEST_KEY: encode_latest(dated)}, shelf)
         return self._pay(partition, batch, key, dated)
 
-    async def commit_when_paid(self, partition: PartitionBooks, batch: Batch, shelf: Shelf) -> None:
+    async def commit_when_paid(
+        self, partition: PartitionBooks, batch: Batch, shelf: Shelf, rows: Sequence[AlertRow] = ()
+    ) -> None:
         """Rows and debts before books, for once: no owner to come writes what was owed of whoever is forgotten."""
         await partition.debts.all_paid()
-        await self._put(partition, batch, {}, shelf)
+        await self._write_first(partition, batch, shelf, partition.dated(rows))
 
     def inherit(self, partition: PartitionBooks) -> None:
         """Write what an owner before may not have written."""
@@ -101,6 +101,15 @@ class Bookkeeper:
         for task in unpaid:
             task.cancel()
         await asyncio.gather(*unpaid, return_exceptions=True)
+
+    async def _write_first(
+        self, partition: PartitionBooks, batch: Batch, shelf: Shelf, dated: tuple[AlertRow, ...]
+    ) -> None:
+        latest: dict[bytes, bytes] = {}
+        if dated:
+            await self._store(SinkBatch(alerts=dated), batch)
+            latest = {LATEST_KEY: encode_latest(dated)}
+        await self._put(partition, batch, latest, shelf)
 
     async def _put(
         self, partition: PartitionBooks, batch: Batch, owed: Mapping[bytes, bytes], shelf: Shelf

@@ -35,6 +35,7 @@ from streams.core.alerting.decide import decide
 from streams.core.alerting.flood import Gate
 from streams.core.alerting.outbox import Waiting
 from streams.core.alerting.policy import AlertPolicy
+from streams.core.alerting.recount import recounted
 from streams.core.alerting.shelf import Shelf
 from streams.core.alerting.wake import wake
 from streams.kafka.store import State
@@ -89,7 +90,7 @@ class Notify:
             first_pause=first_pause,
             summary_patience=summary_patience,
         )
-        self._forgetting = AlertForgetting(erasures, self._bookkeeper, store, closing_patience)
+        self._forgetting = AlertForgetting(erasures, self._bookkeeper, store, policy, clock, closing_patience)
 
     @property
     def is_paying(self) -> bool:
@@ -141,6 +142,8 @@ class Notify:
         await self._telling.close()
 
     def _take_over(self, partition: PartitionBooks) -> None:
+        for key, book in recounted(partition.stored, partition.keys(), self._policy).items():
+            partition.replace(key, book)
         self._bookkeeper.inherit(partition)
         self._telling.take_over(partition)
 

@@ -12,7 +12,7 @@ import msgspec
 
 from schemas.notices import Folded, Notice, summary_key
 from streams.agents.tellers import Place
-from streams.core.alerting.flood import EXAMPLES
+from streams.core.alerting.flood_windows import EXAMPLES
 from streams.core.alerting.outbox import Sending
 
 

@@ -19,7 +19,7 @@ from streams.agents.bookkeeping import Bookkeeper
 from streams.agents.lanes import Fenced
 from streams.agents.summaries import Part, joined, of_one_incident
 from streams.agents.tellers import Place, Teller
-from streams.core.alerting.book import Decided, decode_book, encode_book
+from streams.core.alerting.book import Decided, decode_book
 from streams.core.alerting.outbox import Receipt, Waiting, delivered, refused, sending, unsure, waiting
 from streams.core.alerting.policy import AlertPolicy
 from streams.core.alerting.shelf import Shelf
@@ -112,9 +112,7 @@ class Telling:
                     tried = sending(book, item)
                     if tried is not None:
                         book = unsure(book, tried.receipt, self._policy).book
-                encoded = encode_book(book)
-                assert encoded is not None, "something waits in it"
-                partition.stored[key] = encoded
+                partition.replace(key, book)
             self.take_up(partition.number, key, waiting(book))
 
     def _teller(self, name: str) -> Teller:

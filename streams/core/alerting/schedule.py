@@ -43,7 +43,9 @@ def has_nothing_to_say(flood: Flood, thread: Thread) -> bool:
     line = flood.line(thread.destination)
     if thread.pending == "folded":
         return not line.reported
-    return thread.pending is None and thread.knows is not None and not (line.folded or line.standing)
+    if thread.pending not in (None, "repeated"):
+        return False
+    return thread.knows is not None and not (line.folded or line.standing)
 
 
 def scheduled(book: Book, policy: AlertPolicy) -> Book:

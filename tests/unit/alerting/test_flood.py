@@ -377,6 +377,12 @@ def test_a_repetition_says_how_many_still_stand() -> None:
     assert repeated.kind == "repeated"
     assert repeated.folded is not None
     assert repeated.folded.standing == 2
+    desk.take(over("f3", customer="crm:3"), over("f5", customer="crm:5"))
+    assert [notice for _, notice, _ in desk.waits() if notice.folded is not None] == [], (
+        "not that none stands"
+    )
+    desk.until(desk.now)
+    assert "calmed" in kinds(desk.deliver())
 
 
 def test_who_keeps_no_incidents_hears_no_end_and_its_guard_is_forgotten() -> None:

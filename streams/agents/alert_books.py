@@ -16,7 +16,7 @@ from schemas.interaction import Micros
 from streams.agents.agenda import Agenda
 from streams.agents.lanes import Batch
 from streams.agents.owed import OWED_KEYS, Debts
-from streams.core.alerting.book import Book, encode_book, head_of
+from streams.core.alerting.book import FLOOD_PREFIX, Book, encode_book, head_of
 from streams.kafka.store import State
 
 LATEST_KEY: Final = b"\x00latest"
@@ -90,6 +90,10 @@ class PartitionBooks:
     def keys(self) -> list[bytes]:
         """The keys of the books."""
         return [key for key in self.stored if key not in _NO_BOOKS]
+
+    def guards(self) -> list[bytes]:
+        """The keys of the books that are guards of floods."""
+        return [key for key in self.stored if key.startswith(FLOOD_PREFIX)]
 
     def replace(self, key: bytes, book: Book) -> None:
         """A book as whoever takes the partition over finds it; the next one to take it over would find the same."""

@@ -50,6 +50,10 @@ class AlertPartitions:
         for tp in ours:
             yield self.of(self._lease(tp))
 
+    def numbers(self) -> frozenset[int]:
+        """The partitions that are ours now, whether or not they were asked for."""
+        return frozenset(tp.partition for tp in self._app.consumer.assignment() if tp.topic == self._topic)
+
     def is_settled(self) -> bool:
         """Whether no rebalance is under way."""
         return not (self._app.rebalancing or self._app.in_recovery)

@@ -8,7 +8,8 @@ attempt goes the way of every step: changelog, state, rows.
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Final, Protocol
 
 from schemas.interaction import Micros
@@ -17,9 +18,10 @@ from streams.agents.alert_books import PartitionBooks
 from streams.agents.alert_partitions import AlertPartitions
 from streams.agents.bookkeeping import Bookkeeper
 from streams.agents.lanes import Fenced
-from streams.agents.summaries import Part, joined, of_one_incident
+from streams.agents.summaries import Part, elsewhere, joined, known_of, of_one_incident, parts_of
 from streams.agents.tellers import Place, Teller
-from streams.core.alerting.book import Decided, decode_book
+from streams.core.alerting.book import Book, Decided, decode_book
+from streams.core.alerting.incidents import postponed, taken_over
 from streams.core.alerting.outbox import Receipt, Waiting, delivered, refused, sending, unsure, waiting
 from streams.core.alerting.policy import AlertPolicy
 from streams.core.alerting.shelf import Shelf
@@ -105,14 +107,20 @@ class Telling:
         """Take up what an owner before left. It may have told it, and ended before that was stored: who may have heard
         that a finding stands has to hear its end.
         """
+        here = self._partitions.numbers()
+        for key in partition.guards():
+            book = taken_over(decode_book(partition.stored[key]), here, self._policy)
+            partition.replace(key, book)
+            self.take_up(partition.number, key, waiting(book))
         for key in partition.waiting:
             book = decode_book(partition.stored[key])
-            if book.flood is None:  # a summary is told again under its own name, and by whoever is calm
-                for item in waiting(book):
-                    tried = sending(book, item)
-                    if tried is not None:
-                        book = unsure(book, tried.receipt, self._policy).book
-                partition.replace(key, book)
+            if book.flood is not None:
+                continue  # a summary is told again under its own name, and by whoever is calm
+            for item in waiting(book):
+                tried = sending(book, item)
+                if tried is not None:
+                    book = unsure(book, tried.receipt, self._policy).book
+            partition.replace(key, book)
             self.take_up(partition.number, key, waiting(book))
 
     def _teller(self, name: str) -> Teller:
@@ -145,57 +153,59 @@ class Telling:
         self._summaries.add(group)
         try:
             await asyncio.sleep(self._summary_patience)
-            parts = self._summary_parts(name, place)
+            parts = parts_of(self._partitions, name, place)
             if not parts:
                 return None
-            standing = self._incidents(name, place)
-            parts = of_one_incident(parts, {one for one in standing if one is not None})
-            receipt = parts[0].item.receipt
-            if receipt.kind == "calmed" and standing.count(receipt.incident) > len(parts):
-                outcome: Outcome = Delivered()  # calm here, not everywhere: the incident stays
-            else:
-                outcome = await _attempt(name, destination, joined(parts), self._clock())
+            known = known_of(self._partitions, name, place)
+            parts = of_one_incident(parts, {one.incident for one in known if one.incident is not None})
+            others = elsewhere(parts, known)
+            if parts[0].item.receipt.kind == "calmed" and any(not one.is_calm for one in others):
+                await self._leave(parts)
+                return Delivered()
+            notice = joined(parts, sum(one.standing for one in others))
+            outcome = await _attempt(name, destination, notice, self._clock())
             for where, item in parts:
                 await self._settle(where, item.receipt, outcome)
+            if notice.kind == "calmed":  # the host heard nothing of it as long as others stood
+                for one in others:
+                    await self._settle(
+                        place._replace(partition=one.partition), one.ended(name, place), outcome
+                    )
             return outcome
         finally:
             self._summaries.discard(group)
-            for where, item in self._summary_parts(name, place):
+            for where, item in parts_of(self._partitions, name, place):
                 self.take_up(where.partition, where.key, [Waiting(item.receipt.finding_id, name)])
 
-    def _summary_parts(self, name: str, place: Place) -> list[Part]:
-        """What waits to be said of a flood, in the partitions that are ours; the asking one's first."""
-        numbers = sorted(
-            (partition.number for partition in self._partitions),
-            key=lambda number: (number != place.partition, number),
-        )
-        found = []
-        for number in numbers:
-            partition = self._partitions.at(number)
-            if partition is None:
-                continue
-            item = sending(decode_book(partition.stored.get(place.key)), Waiting(place.finding_id, name))
-            if item is not None:
-                found.append(Part(place._replace(partition=number), item))
-        return found
-
-    def _incidents(self, name: str, place: Place) -> list[int | None]:
-        """The incident of each of our partitions that has told of a flood; one of several as often as they are."""
-        books = (decode_book(partition.stored.get(place.key)) for partition in self._partitions)
-        records = [record for book in books if (record := book.record(place.finding_id)) is not None]
-        threads = [record.thread(name) for record in records]
-        return [thread.incident for thread in threads if thread.knows is not None]
+    async def _leave(self, parts: Sequence[Part]) -> None:
+        """Nothing of these stands any more, but of others in their incident: that stays, and its host remembers it."""
+        for where, item in parts:
+            if where.partition == item.receipt.incident:
+                after = partial(postponed, receipt=item.receipt, now=self._clock(), policy=self._policy)
+                await self._keep(where, after)
+            else:
+                await self._settle(where, item.receipt, Delivered())
 
     async def _settle(self, place: Place, receipt: Receipt, outcome: Outcome) -> None:
-        """Keep what came of an attempt, under whichever lease the partition is ours by then."""
+        """Keep what came of an attempt."""
         if isinstance(outcome, Passing) and not outcome.uncertain:
             return
+        await self._keep(place, partial(self._after, receipt, outcome))
+
+    async def _keep(self, place: Place, after: Callable[[Book], Decided]) -> None:
+        """Keep what a book is after an attempt, under whichever lease the partition is ours by then."""
         until = time.monotonic() + PATIENCE
         while time.monotonic() < until:
             partition = self._partitions.at(place.partition)
             if partition is not None:
                 try:
-                    await self._keep(partition, place, receipt, outcome)
+                    async with partition.lock:
+                        shelf = Shelf(partition.stored.get)
+                        done = after(shelf.get(place.key))
+                        shelf.put(place.key, done.book)
+                        await self._bookkeeper.commit(
+                            partition, partition.lease, shelf, done.rows, owed_with_others=True
+                        )
                 except Fenced:
                     continue
                 return
@@ -203,17 +213,7 @@ class Telling:
                 return
             await asyncio.sleep(0.1)
 
-    async def _keep(
-        self, partition: PartitionBooks, place: Place, receipt: Receipt, outcome: Outcome
-    ) -> None:
-        async with partition.lock:
-            shelf = Shelf(partition.stored.get)
-            done = self._after(shelf, place, receipt, outcome)
-            shelf.put(place.key, done.book)
-            await self._bookkeeper.commit(partition, partition.lease, shelf, done.rows, owed_with_others=True)
-
-    def _after(self, shelf: Shelf, place: Place, receipt: Receipt, outcome: Outcome) -> Decided:
-        book = shelf.get(place.key)
+    def _after(self, receipt: Receipt, outcome: Outcome, book: Book) -> Decided:
         match outcome:
             case Delivered():
                 return delivered(book, receipt, self._clock(), self._policy)

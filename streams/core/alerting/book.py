@@ -38,7 +38,8 @@ class Thread(msgspec.Struct, frozen=True, array_like=True, gc=False):
     since: Micros = 0
     """When `pending` was decided."""
     held: Held | None = None
-    """Why it was not told; of a finding that it knows, only what a hush held back."""
+    """Why it was not told; of a finding that it knows, only what a hush held back; of a flood, that its end was not
+    told because findings of other partitions stand in the incident."""
     repeat_at: Micros | None = None
     incident: int | None = None
     """Of a flood, while the destination knows of it: the partition that names the incident (`summary_key`)."""

@@ -63,7 +63,7 @@ def roll(book: Book, now: Micros, policy: AlertPolicy) -> Decided:
             unsaid = thread.pending == "folded"
             lines.append(_reported(line, unsaid, flood.window, flood.window + policy.flood_window))
             since = thread.since if unsaid else now
-            thread = _replace(thread, pending="folded", version=flood.window, since=since)
+            thread = _replace(thread, pending="folded", version=flood.window, since=since, held=None)
             record = with_thread(_replace(record, version=flood.window), thread)
             rows.append(row_of(_alert(flood), thread, "folded", "pending", "", now, thread.version))
         else:

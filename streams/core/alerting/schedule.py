@@ -43,7 +43,7 @@ def has_nothing_to_say(flood: Flood, thread: Thread) -> bool:
     line = flood.line(thread.destination)
     if thread.pending == "folded":
         return not line.reported
-    if thread.pending not in (None, "repeated"):
+    if thread.pending not in (None, "repeated") or thread.held == "flood":
         return False
     return thread.knows is not None and not (line.folded or line.standing)
 

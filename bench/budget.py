@@ -25,10 +25,10 @@ from sinks.clickhouse.pseudonyms import Pseudonyms
 from sinks.clickhouse.rows import Rows
 from sinks.clickhouse.writer import inserts
 from streams.agents.identify import Decode
-from streams.app import build_decoder, journey_policy
 from streams.commands.servers import clickhouse_target
 from streams.core.batch import BatchResult, advance_batch
 from streams.garbage import rare_collections
+from streams.policies import build_decoder, journey_policy
 from streams.settings import ClickHouseSettings, Settings
 from streams.simulation.mess import SimulatedEvent
 

@@ -28,11 +28,11 @@ from schemas.interaction import DAY
 from schemas.links import Link, decode_record, encode_record
 from schemas.topics import RAW
 from streams.agents.identify import Identify
-from streams.app import build_decoder
 from streams.core.identification.index import IdentityIndex
 from streams.core.identification.known_sightings import KnownSightings
 from streams.garbage import rare_collections
 from streams.kafka.fetched import Record
+from streams.policies import build_decoder
 from streams.settings import Settings
 from streams.simulation import Simulation
 

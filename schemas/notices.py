@@ -40,6 +40,8 @@ class Folded(NamedTuple):
     until: str
     examples: tuple[str, ...]
     """Customers of some of them."""
+    standing: int = 0
+    """Findings of the whole flood, these among them, that stand and were not told by themselves."""
 
 
 class Notice(NamedTuple):

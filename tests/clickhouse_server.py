@@ -23,6 +23,7 @@ WRITTEN = (
     "findings_history_raw",
     "lights_raw",
     "alerts_raw",
+    "alerts_history_raw",
     "identity_raw",
     "identity_history_raw",
     "renamed_customers_raw",

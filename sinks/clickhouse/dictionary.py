@@ -101,6 +101,18 @@ WHERE status != 'delivered'
 GROUP BY rule, severity, status, reason
 ORDER BY alerts DESC""",
     ),
+    "alerts_history": (
+        "What was held back of whom within a day, each time and why, and what it came to",
+        """\
+SELECT customer, finding_id, destination,
+       arraySort(groupArray((at, kind, if(reason = '', toString(status), reason)))) AS story
+FROM alerts_history
+WHERE at > now() - INTERVAL 1 DAY
+GROUP BY customer, finding_id, destination
+HAVING countIf(status = 'suppressed') > 0
+ORDER BY max(at) DESC
+LIMIT 50""",
+    ),
     "identity": (
         "Everything that is known of whoever called last",
         """\
@@ -162,6 +174,9 @@ NOTES: Final[dict[str, str]] = {
     "findings_history": """\
 The words of `reason` are `completed`, `deadline`, `corrected`, `moved`, `arrived`, `horizon`, `rule changed`, `erased`
 and `time`; [rules.md](rules.md) says what each means.""",
+    "alerts_history": """\
+The words of `reason` are in [alerts.md](alerts.md). What a worker wrote ahead of its state before it died, the next one
+says again: it can stand here twice then, at two instants (in steps of more than 256 KB only).""",
 }
 """What is to be known of a view beside its columns."""
 

@@ -107,7 +107,7 @@ def light_rows(lights: Sequence[tuple[Light, Fading | None, int]], pseudonyms: P
 
 
 def alert_rows(alerts: Sequence[AlertRow], pseudonyms: Pseudonyms) -> Rows:
-    """Rows of `alerts_raw`."""
+    """Rows of `alerts_raw`, and of `alerts_history_raw`, which has the same columns and keeps them all."""
     stored = pseudonyms.customers
     return transposed(ALERT_COLUMNS, [row._replace(customer=stored[row.customer]) for row in alerts])
 

@@ -63,6 +63,10 @@ DELETIONS: Final = (
         f"customer IN {NAMES} AND (customer, finding_id) NOT IN {_those('finding', 'name, other')}",
     ),
     Deletion(
+        "alerts_history_raw",
+        f"customer IN {NAMES} AND (customer, finding_id) NOT IN {_those('finding', 'name, other')}",
+    ),
+    Deletion(
         "identity_raw",
         f"(name IN {NAMES} OR customer IN {NAMES}) AND (name, links_seen) NOT IN {_those('identity', 'name, n')}",
         tombstones=True,

@@ -220,6 +220,7 @@ def inserts(batches: Sequence[SinkBatch], pseudonyms: Pseudonyms) -> list[tuple[
         ("findings_history_raw", history_rows(changes, pseudonyms)),
         ("findings_raw", finding_rows(changes, pseudonyms)),
         ("lights_raw", light_rows(lights, pseudonyms)),
+        ("alerts_history_raw", alert_rows(alerts, pseudonyms)),
         ("alerts_raw", alert_rows(alerts, pseudonyms)),
         ("identity_raw", identity_rows(identities, pseudonyms)),
         ("identity_history_raw", identity_history_rows(moves, pseudonyms)),

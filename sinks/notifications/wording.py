@@ -67,11 +67,14 @@ def _of_many(notice: Notice) -> list[str]:
     alert, folded = notice.alert, notice.folded
     assert folded is not None
     shown = f"To see them: {way_on(notice)}"
+    about = f"{alert.rule} ({alert.severity})"
     if notice.kind == "calmed":
-        return [f"No more than usual of {alert.rule} ({alert.severity}).", shown]
+        return [f"None of the findings of {about} that were folded stands any more.", shown]
+    if notice.kind == "repeated":
+        return [f"{folded.standing} of the findings of {about} that were folded stand.", alert.action, shown]
     return [
-        f"{folded.findings} more findings of {alert.rule} ({alert.severity}) "
-        f"from {folded.since} to {folded.until}.",
+        f"{folded.findings} more findings of {about} from {folded.since} to {folded.until}.",
+        f"Of all that were folded, {folded.standing} stand." if folded.standing > folded.findings else "",
         f"Among them: {', '.join(folded.examples)}." if folded.examples else "",
         alert.action,
         shown,

@@ -16,7 +16,7 @@ from schemas.interaction import Micros
 from streams.agents.agenda import Agenda
 from streams.agents.lanes import Batch
 from streams.agents.owed import OWED_KEYS, Debts
-from streams.core.alerting.book import head_of
+from streams.core.alerting.book import FLOOD_PREFIX, Book, encode_book, head_of
 from streams.kafka.store import State
 
 LATEST_KEY: Final = b"\x00latest"
@@ -77,6 +77,11 @@ class PartitionBooks:
             self._owed[key] = rows
         self._latest: Micros = _decode_instant(stored[LATEST_KEY]) if LATEST_KEY in stored else 0
 
+    @property
+    def number(self) -> int:
+        """The partition's."""
+        return int(self.lease.tp.partition)
+
     def is_of(self, lease: Batch) -> bool:
         """Whether it belongs to the lease's generation."""
         mine = self.lease
@@ -85,6 +90,17 @@ class PartitionBooks:
     def keys(self) -> list[bytes]:
         """The keys of the books."""
         return [key for key in self.stored if key not in _NO_BOOKS]
+
+    def guards(self) -> list[bytes]:
+        """The keys of the books that are guards of floods."""
+        return [key for key in self.stored if key.startswith(FLOOD_PREFIX)]
+
+    def replace(self, key: bytes, book: Book) -> None:
+        """A book as whoever takes the partition over finds it; the next one to take it over would find the same."""
+        encoded = encode_book(book)
+        assert encoded is not None, "something stands in it"
+        self.stored[key] = encoded
+        self.agenda.put(key, book.due)
 
     def dated(self, rows: Iterable[AlertRow]) -> tuple[AlertRow, ...]:
         """A step's rows, later than those of every step before: also where clocks were turned back, or stand still."""

@@ -11,9 +11,11 @@ from typing import NamedTuple
 import msgspec
 
 from schemas.notices import Folded, Notice, summary_key
+from streams.agents.alert_partitions import AlertPartitions
 from streams.agents.tellers import Place
-from streams.core.alerting.flood import EXAMPLES
-from streams.core.alerting.outbox import Sending
+from streams.core.alerting.book import Thread, decode_book
+from streams.core.alerting.flood_windows import EXAMPLES
+from streams.core.alerting.outbox import Receipt, Sending, Waiting, sending
 
 
 class Part(NamedTuple):
@@ -46,8 +48,67 @@ def of_one_incident(parts: Sequence[Part], standing: Collection[int]) -> list[Pa
     ]
 
 
-def joined(parts: Sequence[Part]) -> Notice:
+class Known(NamedTuple):
+    """What a partition has told of a flood: under which incident, how much of it stands, if it waits for others."""
+
+    partition: int
+    incident: int | None
+    standing: int
+    thread: Thread
+
+    @property
+    def is_calm(self) -> bool:
+        """Whether only findings of other partitions keep the incident open."""
+        return self.thread.held == "flood"
+
+    def ended(self, destination: str, place: Place) -> Receipt:
+        """That its incident was ended with that of others."""
+        thread = self.thread
+        severity = thread.knows or "minor"
+        return Receipt(
+            place.finding_id, destination, "calmed", thread.version, thread.since, severity, self.incident
+        )
+
+
+def parts_of(partitions: AlertPartitions, destination: str, place: Place) -> list[Part]:
+    """What waits to be said of a flood, in the partitions that are ours; the asking one's first."""
+    found = []
+    numbers = (partition.number for partition in partitions)
+    for number in sorted(numbers, key=lambda number: (number != place.partition, number)):
+        partition = partitions.at(number)
+        if partition is not None:
+            book = decode_book(partition.stored.get(place.key))
+            item = sending(book, Waiting(place.finding_id, destination))
+            if item is not None:
+                found.append(Part(place._replace(partition=number), item))
+    return found
+
+
+def known_of(partitions: AlertPartitions, destination: str, place: Place) -> list[Known]:
+    """What our partitions have told of a flood."""
+    found = []
+    for partition in partitions:
+        book = decode_book(partition.stored.get(place.key))
+        record = book.record(place.finding_id)
+        if record is not None and book.flood is not None:
+            thread = record.thread(destination)
+            if thread.knows is not None:
+                standing = book.flood.line(destination).standing
+                found.append(Known(partition.number, thread.incident, standing, thread))
+    return found
+
+
+def elsewhere(parts: Sequence[Part], known: Sequence[Known]) -> list[Known]:
+    """Partitions in the incident of these parts that have nothing to say now. `parts` must not be empty."""
+    speaking = {part.where.partition for part in parts}
+    incident = parts[0].item.receipt.incident
+    return [one for one in known if one.incident == incident and one.partition not in speaking]
+
+
+def joined(parts: Sequence[Part], elsewhere: int = 0) -> Notice:
     """One notice for parts of one incident and kind: counts add up, instants span all of them.
+
+    `elsewhere` is how many findings stand in the incident that are none of these parts'.
 
     The delivery id is the first one's and names its partition: windows end everywhere at the same instant, and what
     other workers say of the flood is no repetition. `parts` must not be empty.
@@ -70,5 +131,6 @@ def joined(parts: Sequence[Part]) -> Notice:
         since=min(fold.since for fold in folds),
         until=max(fold.until for fold in folds),
         examples=tuple(examples[:EXAMPLES]),
+        standing=sum(fold.standing for fold in folds) + elsewhere,
     )
     return first._replace(folded=folded)

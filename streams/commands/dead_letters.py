@@ -109,8 +109,8 @@ def resend(chosen: Filter, everything: bool, dry_run: bool, as_json: bool) -> No
     dead letter; what was stored in the meantime counts as superseded: sending twice changes nothing.
     Letters of `touchline replay` came from files and are skipped: replay the file again.
     """
-    from streams.app import build_decoder
     from streams.commands.resending import resend_all
+    from streams.policies import build_decoder
 
     if not chosen.narrows and not everything:
         raise click.UsageError("choose with --reason, --topic, --since or --until, or say --all")

@@ -36,9 +36,9 @@ def query(sql: str, output_format: str | None, write: bool) -> None:
     """Run one SQL statement; `-` reads it from standard input.
 
     Tables without a database are looked up in the configured one. People read the views interactions, journeys,
-    journey_steps, findings, findings_history, customers, lights, light_contributions, alerts, identity,
-    identity_history, renamed_customers, erasures, dead_letters, ledger and reconciliation: docs/data-dictionary.md
-    explains every column.
+    journey_steps, findings, findings_history, customers, lights, light_contributions, alerts, alerts_history,
+    identity, identity_history, renamed_customers, erasures, dead_letters, ledger and reconciliation:
+    docs/data-dictionary.md explains every column.
 
     \b
     touchline query "SELECT * FROM journeys ORDER BY started_at DESC LIMIT 5"

@@ -140,7 +140,7 @@ def _replay(
     from sinks.clickhouse.migrate import migrate
     from sinks.clickhouse.standing import standing_rows
     from sinks.clickhouse.writer import ClickHouseWriter
-    from streams.app import build_decoder, build_fact_decoder, detection_of, journey_policy
+    from streams.policies import build_decoder, build_fact_decoder, detection_of, journey_policy
     from streams.pseudonymity import pseudonyms_of
 
     clock = time.time_ns() // 1000

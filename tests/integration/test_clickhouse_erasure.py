@@ -205,6 +205,7 @@ def test_what_came_later_stays_and_the_same_rows_can_come_again(
         "findings": "finding_id",
         "findings_history": "finding_id",
         "alerts": "finding_id",
+        "alerts_history": "finding_id",
     }
     for view, column in views.items():
         assert [row[0][-1] for row in clickhouse.rows(f"SELECT {column} FROM {view}")] == ["7"], view

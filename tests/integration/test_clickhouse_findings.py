@@ -34,12 +34,13 @@ PROMISED = {
     "lights": "customer light score contributions evaluated_at decayed_to",
     "light_contributions": "customer finding_id rule channel severity raised_at weight points sentence",
     "alerts": "finding_id customer rule severity kind destination status reason at version",
+    "alerts_history": "finding_id customer rule severity kind destination status reason at version",
 }
 
 
 @pytest.fixture
 def writer(clickhouse: Database) -> Iterator[ClickHouseWriter]:
-    for table in ("findings_raw", "findings_history_raw", "lights_raw", "alerts_raw"):
+    for table in ("findings_raw", "findings_history_raw", "lights_raw", "alerts_raw", "alerts_history_raw"):
         clickhouse.rows(f"TRUNCATE TABLE {table}")
     writer = ClickHouseWriter(clickhouse.target, CLEAR)
     yield writer
@@ -121,6 +122,7 @@ def columns_of(database: Database, table: str) -> dict[str, str]:
         ("findings_history_raw", HISTORY_COLUMNS),
         ("lights_raw", LIGHT_COLUMNS),
         ("alerts_raw", ALERT_COLUMNS),
+        ("alerts_history_raw", ALERT_COLUMNS),
     ],
 )
 def test_the_mapping_names_every_column_of_its_table(
@@ -156,6 +158,9 @@ REACHES = {
     "SELECT * FROM alerts WHERE customer = 'crm:7'": "customer in ['crm:7', 'crm:7']",
     "SELECT * FROM alerts WHERE finding_id = 'f7'": "by_finding",
     "SELECT * FROM alerts WHERE at > '2026-05-01'": "by_time",
+    "SELECT * FROM alerts_history WHERE customer = 'crm:7'": "customer in ['crm:7', 'crm:7']",
+    "SELECT * FROM alerts_history WHERE finding_id = 'f7'": "by_finding",
+    "SELECT * FROM alerts_history WHERE at > '2026-05-01'": "by_time",
 }
 
 
@@ -246,6 +251,7 @@ EVERYTHING = {
     "lights": "SELECT * EXCEPT (inserted_at) FROM lights_raw FINAL ORDER BY customer",
     "customers": "SELECT customer, journeys, open_journeys, interactions FROM customers ORDER BY customer",
     "alerts": "SELECT * EXCEPT (inserted_at) FROM alerts ORDER BY finding_id, kind",
+    "alerts_history": "SELECT * EXCEPT (inserted_at) FROM alerts_history ORDER BY finding_id, at, status",
 }
 
 
@@ -416,6 +422,27 @@ def test_what_became_of_an_alert_replaces_what_was_known_of_it(
     writer.write_sync(SinkBatch(alerts=(sent("failed", START + 9, reason="refused: 404"),)))
     writer.write_sync(SinkBatch(alerts=(sent("pending", START),)))
     assert clickhouse.rows(told) == [("ops", "failed", "refused: 404"), quiet]
+
+
+def test_the_history_keeps_each_time_that_an_alert_was_held_back_and_why(
+    writer: ClickHouseWriter, clickhouse: Database
+) -> None:
+    story = (
+        sent("suppressed", START, reason="cool_down"),
+        sent("suppressed", START + 5, reason="snoozed"),
+        sent("suppressed", START + 9, reason="flood"),
+        sent("pending", START + 20),
+        sent("delivered", START + 21),
+    )
+    for _ in range(2):
+        for row in story:
+            writer.write_sync(SinkBatch(alerts=(row,)))
+    clickhouse.client().execute("OPTIMIZE TABLE alerts_history_raw FINAL")
+    clickhouse.client().execute("OPTIMIZE TABLE alerts_raw FINAL")
+    assert clickhouse.rows("SELECT status, reason FROM alerts") == [("delivered", "")]
+    assert clickhouse.rows("SELECT status, reason FROM alerts_history ORDER BY at") == [
+        (row.status, row.reason) for row in story
+    ]
 
 
 def test_at_one_instant_the_later_answer_counts(writer: ClickHouseWriter, clickhouse: Database) -> None:

@@ -142,7 +142,7 @@ def test_no_table_drops_identical_blocks(clickhouse: Database) -> None:
         "SELECT name, create_table_query FROM system.tables "
         "WHERE database = currentDatabase() AND engine LIKE '%MergeTree'"
     )
-    assert len(tables) == 17
+    assert len(tables) == 18
     for name, create in tables:
         assert "non_replicated_deduplication_window = 0" in create, name
 

@@ -136,6 +136,7 @@ def test_the_search_finds_what_is_not_hashed(writer: ClickHouseWriter, clickhous
             "findings_history_raw.customer",
             "lights_raw.contributions.sentence",
             "alerts_raw.customer",
+            "alerts_history_raw.customer",
             "identity_raw.name",
             "identity_raw.evidence",
             "identity_history_raw.reason",
@@ -149,7 +150,15 @@ def test_one_hash_stands_for_one_identifier_in_every_table(
     for number, customer in enumerate(NAMES, start=1):
         writer.write_sync(everything(customer, number))
     stored = {pseudonyms.customers[name] for name in NAMES}
-    for table in ("placed_interactions", "journeys", "findings", "findings_history", "lights", "alerts"):
+    for table in (
+        "placed_interactions",
+        "journeys",
+        "findings",
+        "findings_history",
+        "lights",
+        "alerts",
+        "alerts_history",
+    ):
         assert {
             name for (name,) in clickhouse.rows(f"SELECT DISTINCT customer FROM {table}_raw")
         } == stored, table

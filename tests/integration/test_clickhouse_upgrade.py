@@ -3,8 +3,10 @@
 import pytest
 from msgspec.structs import replace
 
+from schemas.alerts import AlertRow
 from schemas.records import PlacedInteraction, SinkBatch
 from sinks.clickhouse import migrate as migrations
+from sinks.clickhouse.finding_rows import alert_rows
 from sinks.clickhouse.migrate import available, migrate
 from sinks.clickhouse.pseudonyms import CLEAR
 from sinks.clickhouse.rows import INTERACTION_COLUMNS, interaction_rows
@@ -14,6 +16,8 @@ from tests.clickhouse_server import Database
 
 BEFORE_IDENTITY = 22
 """The last migration of the version before."""
+
+BEFORE_ALERTS_HISTORY = 40
 
 
 def write_as_before(database: Database, *batches: SinkBatch) -> None:
@@ -104,3 +108,18 @@ def test_a_migration_that_another_process_has_finished_is_not_missed(
     assert "0023_placed_interactions.sql" not in [migration.name for migration in applied]
     monkeypatch.undo()
     assert migrations.pending(of_before.target) == []
+
+
+def test_the_history_of_alerts_begins_with_what_was_known_of_them(
+    blank_clickhouse: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as earlier:
+        earlier.setattr(migrations, "available", lambda: available()[:BEFORE_ALERTS_HISTORY])
+        migrate(blank_clickhouse.target)
+    row = AlertRow("f1", "crm:ann", "overcharge", "major", "raised", "duty", "suppressed", "cool_down", 5, 1)
+    blank_clickhouse.client().insert("alerts_raw", alert_rows([row], CLEAR))
+    migrate(blank_clickhouse.target)
+    columns = "finding_id, destination, status, reason, toUnixTimestamp64Micro(at)"
+    assert blank_clickhouse.rows(f"SELECT {columns} FROM alerts_history") == [
+        ("f1", "duty", "suppressed", "cool_down", 5)
+    ]

@@ -18,7 +18,6 @@ from sinks.embedded.kafka.java import find_java
 from sinks.embedded.kafka.maven import find_maven
 from sinks.embedded.supervisor import Supervisor
 from streams import cli
-from streams.app import build_decoder
 from streams.commands.checks_servers import check_servers
 from streams.commands.embedded import start_clickhouse, start_mock
 from streams.commands.migrate import bring_up_to_date, layout_of
@@ -26,6 +25,7 @@ from streams.commands.reconcile import read_balance
 from streams.commands.servers import Servers, clickhouse_target, http_target, servers
 from streams.kafka.access import KafkaAccess
 from streams.kafka.admin import PROTOCOL, broker_admin, create_missing, survey
+from streams.policies import build_decoder
 from streams.settings import Settings, load_settings
 
 EXAMPLES = Path(__file__).parents[2] / "schemas" / "examples"

@@ -27,8 +27,9 @@ from sinks.notifications.posting import Poster
 from sinks.notifications.signature import secret_bytes, verify
 from sinks.notifications.webhook import Webhook
 from streams.agents.lanes import Batch, Fenced
-from streams.agents.notify import Destination, Notify
+from streams.agents.notify import Notify
 from streams.agents.refusals import Refusals
+from streams.agents.telling import Destination
 from streams.core.alerting.book import FLOOD_PREFIX, decode_book
 from streams.core.alerting.policy import AlertPolicy, Route, Traits
 from tests.alert_builders import (
@@ -555,20 +556,12 @@ async def test_a_flood_in_several_partitions_is_one_summary_with_all_counts_and_
     async with receiving() as pager, posting() as poster:
         worker = Worker(rules, {"pager": PagerDuty("pager", poster, "R0", pager.url)})
         async with working(worker):
-            for partition, count in ((0, 3), (1, 5)):
-                names = [f"f{partition}.{number}" for number in range(count)]
-                await worker.take(
-                    *[alert(name, customer=f"crm:{name}") for name in names], partition=partition
-                )
-            await _until_told(worker)
-            worker.now = START + 5 * MINUTE
-            await worker.notify.tick()
-            await pager.until(lambda items: len(items) == 3)
-            await _until_told(worker)
-            worker.now = START + 10 * MINUTE
-            await worker.notify.tick()
-            await pager.until(lambda items: len(items) == 4)
-            await _until_told(worker)
+            await _flooded(worker, {0: 3, 1: 5})
+            assert len(pager.received) == 3
+            worker.now = START + 60 * MINUTE
+            await _end_flood(worker, 0, 3)
+            assert len(pager.received) == 3, "what the other partition folded stands"
+            await _end_flood(worker, 1, 5)
     key = "touchline:flood:overcharge:major:0"
     assert actions(pager.received)[2:] == [("trigger", key), ("resolve", key)]
     assert "6 more findings" in pager.received[2].json["payload"]["custom_details"]["why"]
@@ -590,13 +583,77 @@ async def test_a_worker_whose_flood_is_over_ends_no_incident_of_another_worker()
                 await worker.notify.tick()
                 await pager.until(lambda items, partition=partition: len(items) == 2 * partition + 2)
                 await _until_told(worker)
-            here.now = START + 10 * MINUTE
-            await here.notify.tick()
-            await pager.until(lambda items: len(items) == 5)
-            await _until_told(here)
+            await _end_flood(here, 0, 3)
     key = "touchline:flood:overcharge:major"
     assert actions(pager.received)[1::2] == [("trigger", f"{key}:0"), ("trigger", f"{key}:1")]
     assert actions(pager.received)[4] == ("resolve", f"{key}:0")
+
+
+async def test_partitions_of_one_incident_that_come_apart_end_nothing_that_the_other_stands_in() -> None:
+    rules = all_to("pager", flood_limit=1, flood_window=5 * MINUTE)
+    async with receiving() as pager, posting() as poster:
+        worker = Worker(rules, {"pager": PagerDuty("pager", poster, "R0", pager.url)})
+        await _flooded(worker, {0: 3, 1: 4})
+        await worker.notify.close()
+        host, guest = (
+            Worker(rules, {"pager": PagerDuty("pager", poster, "R0", pager.url)}, worker.books)
+            for _ in range(2)
+        )
+        async with working(host), working(guest):
+            for number, one in enumerate((host, guest)):
+                one.now = START + 60 * MINUTE
+                one.group.assigned = {TP(TOPIC, number)}
+                await one.notify.tick()
+                await _until_told(one)
+            key = "touchline:flood:overcharge:major"
+            assert actions(pager.received)[2:] == [("trigger", f"{key}:0"), ("trigger", f"{key}:1")]
+            assert "3 more findings" in pager.received[3].json["payload"]["custom_details"]["why"]
+            await _end_flood(host, 0, 3)
+            assert actions(pager.received)[4:] == [("resolve", f"{key}:0")]
+            await _end_flood(guest, 1, 4)
+            assert actions(pager.received)[5:] == [("resolve", f"{key}:1")]
+
+
+async def test_a_host_that_is_calm_ends_the_incident_when_the_others_have_left_it() -> None:
+    rules = all_to("pager", flood_limit=1, flood_window=5 * MINUTE)
+    async with receiving() as pager, posting() as poster:
+        worker = Worker(rules, {"pager": PagerDuty("pager", poster, "R0", pager.url)})
+        async with working(worker):
+            await _flooded(worker, {0: 3, 1: 4})
+            await _end_flood(worker, 0, 3)
+            assert len(pager.received) == 3
+        host, guest = (
+            Worker(rules, {"pager": PagerDuty("pager", poster, "R0", pager.url)}, worker.books)
+            for _ in range(2)
+        )
+        async with working(host), working(guest):
+            for number, one in reversed(list(enumerate((host, guest)))):
+                one.now = START + 60 * MINUTE
+                one.group.assigned = {TP(TOPIC, number)}
+                await one.notify.tick()
+                await _until_told(one)
+    key = "touchline:flood:overcharge:major"
+    assert actions(pager.received)[3:] == [("trigger", f"{key}:1"), ("resolve", f"{key}:0")]
+
+
+async def _flooded(worker: Worker, findings: dict[int, int]) -> None:
+    """So many findings in each partition, of which the first was told by itself, and the others in one summary."""
+    for partition, count in findings.items():
+        names = [f"f{partition}.{number}" for number in range(count)]
+        await worker.take(*[alert(name, customer=f"crm:{name}") for name in names], partition=partition)
+    await _until_told(worker)
+    worker.now = START + 5 * MINUTE
+    await worker.notify.tick()
+    await _until_told(worker)
+
+
+async def _end_flood(worker: Worker, partition: int, findings: int) -> None:
+    """All that was folded is over, and what follows from it was said."""
+    for number in range(1, findings):
+        name = f"f{partition}.{number}"
+        await worker.take(over(name, customer=f"crm:{name}"), partition=partition)
+    await worker.notify.tick()
+    await _until_told(worker)
 
 
 class _Broken:
@@ -680,6 +737,23 @@ async def test_a_destination_that_is_down_keeps_nobody_from_being_forgotten() ->
             assert len(worker.rows) == rows
 
 
+async def test_a_flood_of_which_only_findings_of_a_forgotten_customer_stood_is_over() -> None:
+    rules = all_to("pager", flood_limit=1, flood_window=5 * MINUTE)
+    async with receiving() as pager, posting() as poster:
+        worker = Worker(rules, {"pager": PagerDuty("pager", poster, "R0", pager.url)})
+        async with working(worker):
+            await worker.take(alert("f1", customer="crm:bob"), *(alert(f"f{n}") for n in (2, 3)))
+            await _until_told(worker)
+            worker.now = START + 5 * MINUTE
+            await worker.notify.tick()
+            await _until_told(worker)
+            await worker.take(forgetting(worker, "crm:ann"))
+            await worker.notify.tick()
+            await _until_told(worker)
+    key = "touchline:flood:overcharge:major:0"
+    assert actions(pager.received)[1:] == [("trigger", key), ("resolve", key)]
+
+
 async def test_floods_name_no_forgotten_customer() -> None:
     folded = (alert(f"f{n}", customer=name) for n, name in enumerate(["crm:a", "crm:ann", "crm:bob"]))
     async with receiving() as hook, posting() as poster:
@@ -690,4 +764,4 @@ async def test_floods_name_no_forgotten_customer() -> None:
     (flood,) = (book.flood for book in books)
     assert flood is not None
     assert [line.examples for line in flood.lines] == [("crm:bob",)]
-    assert [line.folded for line in flood.lines] == [2], "the number stays"
+    assert [line.folded for line in flood.lines] == [1], "who is forgotten is not counted either"

@@ -32,8 +32,10 @@ CUSTOMERS = {"f1": "crm:ann", "f2": "crm:ann", "f3": "crm:ann", "f4": "crm:bob"}
 """Whom a finding is about."""
 
 
-def stories(*what: str, findings: tuple[str, ...] = tuple(CUSTOMERS)) -> st.SearchStrategy[list[Step]]:
-    """Steps of these kinds; one that is named twice comes twice as often."""
+def stories(
+    *what: str, findings: tuple[str, ...] = tuple(CUSTOMERS), least: int = 0
+) -> st.SearchStrategy[list[Step]]:
+    """At least so many steps of these kinds; one that is named twice comes twice as often."""
     step = st.builds(
         Step,
         st.sampled_from(what),
@@ -41,13 +43,16 @@ def stories(*what: str, findings: tuple[str, ...] = tuple(CUSTOMERS)) -> st.Sear
         st.sampled_from(SEVERITIES),
         st.integers(1, 120),
     )
-    return st.lists(step, max_size=30)
+    return st.lists(step, min_size=least, max_size=30)
 
 
 STEPS = stories(
     "stands", "stands", "over", "withdrawn", "acknowledge", "snooze", "time", "told", "unsure", "again"
 )
 FLOODS = stories("stands", "stands", "stands", "over", "withdrawn", "acknowledge", "time", "time", "told")
+INCIDENTS = stories(
+    *("stands",) * 5, "over", "withdrawn", "acknowledge", "snooze", "time", "told", *("dies",) * 3, least=12
+)
 COOL_DOWNS = stories(
     "stands", "stands", "stands", "over", "withdrawn", "withdrawn", "unsure", "snooze", "time"
 )
@@ -108,6 +113,8 @@ def run(steps: list[Step], desk: Desk, told: Told, *, unsure: bool = True) -> It
                 told.hear(desk)
             case "unsure":
                 desk.fail(uncertain=unsure)
+            case "dies":
+                desk.dies_after = step.number % 3
             case "again":
                 before, shown = dict(desk.books), outcomes(desk)
                 desk.take(*done)
@@ -226,15 +233,23 @@ def follow(standing: set[str], step: Step) -> None:
 
 
 class Folds:
-    """What is folded and in no summary that was said, as the stored rows tell: severity and instant of each."""
+    """What is folded, stands and was not told by itself, as the stored rows tell: severity and instant of each.
+
+    `open` is what is in no summary that was said, `said` what is in one.
+    """
 
     def __init__(self) -> None:
         self.open: dict[tuple[str, str], tuple[Severity, Micros]] = {}
+        self.said: dict[tuple[str, str], tuple[Severity, Micros]] = {}
         self._read = 0
 
     def follow(self, desk: Desk, step: Step) -> None:
-        if step.what in ("stands", "over", "withdrawn"):  # decided on afresh, everywhere
-            self.open = {where: fold for where, fold in self.open.items() if where[1] != step.finding}
+        if step.what in ("stands", "over", "withdrawn"):
+            gone = None if step.what != "stands" else step.severity
+            for folds in (self.open, self.said):
+                for where, (severity, _) in list(folds.items()):
+                    if where[1] == step.finding and severity != gone:
+                        del folds[where]
         for row in desk.rows[self._read :]:
             where = (row.destination, row.finding_id)
             if row.finding_id.startswith("flood:"):
@@ -242,14 +257,16 @@ class Folds:
                     self._said(row.destination, row.severity, row.version + desk.policy.flood_window)
             elif (row.status, row.reason) == ("suppressed", "flood"):
                 self.open[where] = (row.severity, row.at)
-            elif row.kind in STANDS:
+                self.said.pop(where, None)
+            elif row.kind in STANDS and row.status == "pending":
                 self.open.pop(where, None)
+                self.said.pop(where, None)
         self._read = len(desk.rows)
 
     def _said(self, destination: str, severity: Severity, until: Micros) -> None:
         for where, (folded, at) in list(self.open.items()):
             if where[0] == destination and folded == severity and at < until:
-                del self.open[where]
+                self.said[where] = self.open.pop(where)
 
     def of(self, destination: str, severity: Severity, until: Micros) -> list[str]:
         """The findings that a summary of what was folded before `until` may count."""
@@ -288,6 +305,41 @@ def test_a_summary_counts_what_stands_and_was_not_told_each_once_and_names_nobod
                 assert notice.folded is not None
                 assert notice.folded.findings == len(counted) > 0
                 assert set(notice.folded.examples) == {CUSTOMERS[finding] for finding in counted}
+
+
+@given(INCIDENTS)
+@settings(max_examples=150, deadline=None)
+def test_the_incident_of_a_flood_stands_as_long_as_a_finding_does_that_it_told_of(steps: list[Step]) -> None:
+    desk, told, folds = Desk(rules(flood_limit=1, flood_window=30 * MINUTE, cool_down=0)), Told(), Folds()
+    for step in run(steps, desk, told):
+        folds.follow(desk, step)
+        desk.until(desk.now)
+        told.hear(desk)
+        folds.follow(desk, Step("told", "", "minor", 0))
+        for destination in ("pager", "am"):
+            for severity in SEVERITIES:
+                believed = (destination, f"flood:overcharge:{severity}") in told.standing
+                is_true = where(folds.said, destination, severity)
+                assert believed or not is_true, "an incident was closed although what it told of stands"
+                is_news = where(folds.open, destination, severity)
+                assert is_true or is_news or not believed, "an incident is open of which nothing stands"
+
+
+def where(
+    folds: dict[tuple[str, str], tuple[Severity, Micros]], destination: str, severity: Severity
+) -> bool:
+    """Whether anything of this severity is folded for this destination."""
+    return any((at, folded) == (destination, severity) for (at, _), (folded, _) in folds.items())
+
+
+@given(INCIDENTS)
+@settings(max_examples=100, deadline=None)
+def test_guards_count_what_books_say_wherever_a_worker_dies(steps: list[Step]) -> None:
+    desk, told = Desk(rules(flood_limit=1, flood_window=30 * MINUTE, cool_down=0)), Told()
+    for _ in run(steps, desk, told):
+        before = dict(desk.books)
+        desk.take_over()
+        assert desk.books == before, "a step leaves other counts than there are marks"
 
 
 @given(COOL_DOWNS)

@@ -38,12 +38,13 @@ class Thread(msgspec.Struct, frozen=True, array_like=True, gc=False):
     since: Micros = 0
     """When `pending` was decided."""
     held: Held | None = None
-    """Why it was not told; of a finding that it knows, only what a hush held back."""
+    """Why it was not told; of a finding that it knows, only what a hush held back; of a flood, that its end was not
+    told because findings of other partitions stand in the incident."""
     repeat_at: Micros | None = None
     incident: int | None = None
     """Of a flood, while the destination knows of it: the partition that names the incident (`summary_key`)."""
     folded: Micros | None = None
-    """The window of the flood guard that counts it for a summary, while its newest alert is folded."""
+    """The window in which the flood guard folded it, until it is over, changes its severity or is told by itself."""
 
     @property
     def opens(self) -> bool:
@@ -103,7 +104,7 @@ class Hush(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class FloodLine(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """One destination in one window of the flood guard, and what the last summary folded.
+    """One destination in one window of the flood guard, what the last summary folded, and what stands of all.
 
     `examples` have a customer as often as findings of theirs are counted, the newest only.
     """
@@ -116,6 +117,8 @@ class FloodLine(msgspec.Struct, frozen=True, array_like=True, gc=False):
     reported_since: Micros = 0
     reported_until: Micros = 0
     reported_examples: tuple[str, ...] = ()
+    standing: int = 0
+    """Findings folded in windows that have ended, as long as they stand and were not told by themselves."""
 
 
 class Flood(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -125,6 +128,8 @@ class Flood(msgspec.Struct, frozen=True, array_like=True, gc=False):
     severity: Severity
     window: Micros
     lines: tuple[FloodLine, ...] = ()
+    since: Micros = 0
+    """The first window that it counts: what an earlier guard folded is none of its own."""
 
     def line(self, destination: str) -> FloodLine:
         """The line, a new one when there is none."""

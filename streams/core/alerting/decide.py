@@ -49,6 +49,9 @@ def decide(book: Book, alert: Alert, gate: Gate, now: Micros, policy: AlertPolic
     if alert.state == "withdrawn":
         book = without_untrue(book, alert.finding_id)
     before = book
+    threads = () if known is None else known.threads
+    if known is not None and (alert.state != "open" or alert.severity != known.severity):
+        threads = tuple(gate.take_back(known, alert.customer, thread) for thread in threads)
     record = Record(
         alert.finding_id,
         alert.rule,
@@ -57,7 +60,7 @@ def decide(book: Book, alert: Alert, gate: Gate, now: Micros, policy: AlertPolic
         alert.state,
         encode_alert_record(alert),
         over_at=None if alert.state == "open" else now,
-        threads=() if known is None else tuple(gate.take_back(known, alert, one) for one in known.threads),
+        threads=threads,
     )
     if alert.state == "open":
         book, rows = _stands(book, record, alert, gate, now, policy)
@@ -111,6 +114,7 @@ def _stands(
         if thread.opens:
             rows.append(_superseded(alert, thread, now))
             kind: NoticeKind = "raised" if thread.told is None else "updated"
+            thread = gate.take_back(record, alert.customer, thread)
             thread = _replace(thread, pending=kind, version=alert.version)
             rows.append(_pending(alert, thread, now))
             book = _without_unsaid(book, record.finding_id, thread)

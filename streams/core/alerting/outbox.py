@@ -25,9 +25,9 @@ from streams.core.alerting.book import (
 )
 from streams.core.alerting.cooling import without_unsaid
 from streams.core.alerting.decide import close
-from streams.core.alerting.flood import EXAMPLES
+from streams.core.alerting.flood_windows import EXAMPLES
 from streams.core.alerting.policy import AlertPolicy, rank
-from streams.core.alerting.schedule import scheduled
+from streams.core.alerting.schedule import has_nothing_to_say, scheduled
 
 _replace = msgspec.structs.replace
 
@@ -78,7 +78,7 @@ def sending(book: Book, item: Waiting) -> Sending | None:
     if record is None:
         return None
     thread = record.thread(item.destination)
-    if thread.pending is None:
+    if thread.pending is None or (book.flood is not None and has_nothing_to_say(book.flood, thread)):
         return None
     kind = thread.pending
     alert = decode_alert(record.alert)
@@ -221,6 +221,7 @@ def _folded(flood: Flood, destination: str) -> Folded:
         format_timestamp(line.reported_since),
         format_timestamp(line.reported_until),
         tuple(dict.fromkeys(line.reported_examples))[:EXAMPLES],
+        line.standing,
     )
 
 

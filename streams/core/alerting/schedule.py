@@ -5,7 +5,7 @@ from typing import Final
 import msgspec
 
 from schemas.interaction import Micros
-from streams.core.alerting.book import Book, Held, Record
+from streams.core.alerting.book import Book, Flood, Held, Record, Thread
 from streams.core.alerting.policy import AlertPolicy, rank
 
 NEVER: Final[Micros] = -1
@@ -38,6 +38,16 @@ def held_back(
     return None
 
 
+def has_nothing_to_say(flood: Flood, thread: Thread) -> bool:
+    """Whether a destination waits for a summary of nothing, or believes in a flood of which nothing stands."""
+    line = flood.line(thread.destination)
+    if thread.pending == "folded":
+        return not line.reported
+    if thread.pending not in (None, "repeated") or thread.held == "flood":
+        return False
+    return thread.knows is not None and not (line.folded or line.standing)
+
+
 def scheduled(book: Book, policy: AlertPolicy) -> Book:
     """The book with `due` and `waiting` as its contents say; each step ends with this."""
     instants = [item.until for item in book.cooled] + [item.until for item in book.hushes]
@@ -46,6 +56,8 @@ def scheduled(book: Book, policy: AlertPolicy) -> Book:
         if record.over_at is not None and all(thread.pending is None for thread in record.threads):
             instants.append(record.over_at + policy.memory)
         for thread in record.threads:
+            if book.flood is not None and has_nothing_to_say(book.flood, thread):
+                instants.append(AT_ONCE)
             if thread.pending is not None:
                 waiting += 1
                 instants.append(thread.since + policy.give_up)

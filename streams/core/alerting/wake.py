@@ -17,7 +17,8 @@ from streams.core.alerting.book import (
     with_thread,
 )
 from streams.core.alerting.decide import offer
-from streams.core.alerting.flood import Gate, roll
+from streams.core.alerting.flood import Gate
+from streams.core.alerting.flood_windows import pass_time
 from streams.core.alerting.outbox import given_up
 from streams.core.alerting.policy import AlertPolicy, rank
 from streams.core.alerting.schedule import HUSHED, held_back, scheduled
@@ -35,9 +36,9 @@ def wake(book: Book, gate: Gate, now: Micros, policy: AlertPolicy) -> Decided:
     """
     rows: list[AlertRow] = []
     if book.flood is not None:
-        rolled = roll(book, now, policy)
-        book = rolled.book
-        rows += rolled.rows
+        passed = pass_time(book, now, policy)
+        book = passed.book
+        rows += passed.rows
     book, given = given_up(book, now, policy)
     rows += given
     ended = tuple(hush for hush in book.hushes if hush.until <= now)

@@ -18,13 +18,18 @@ from streams.agents.lanes import Batch, Lanes
 from streams.agents.notify import Notify
 from streams.agents.owed import OWED_KEYS
 from streams.agents.refusals import Refusals
-from streams.core.alerting.policy import AlertPolicy
-from tests.alert_builders import START
+from streams.core.alerting.policy import AlertPolicy, Route, Traits
+from tests.alert_builders import START, policy
 from tests.unit.agents.fakes import Builder, Event, Known, Message, Metadata, Record
 
 TP0 = TP("touchline.alerts", 0)
 CHANGELOG = "touchline.alert-books"
 Key = tuple[str, str, int, str]
+
+PAGER = policy(
+    Route(("pager",)), destinations={"pager": Traits(holds_open=True, acknowledges=True)}, cool_down=0
+)
+NOBODY = policy(Route(("pager",), least="severe"), destinations=PAGER.destinations)
 
 
 class World:
@@ -187,7 +192,7 @@ class Worker:
             lambda: (
                 len(self.world.acknowledged) == len(self.world.log)
                 and not any(self.notify.backlog().values())
-                and not self.notify._paying
+                and not self.notify.is_paying
             )
         )
 
@@ -272,3 +277,11 @@ class _Event(Event):
     def ack(self) -> None:
         if not self._worker.dead.is_set():
             self._worker.world.acknowledged.add(self.message.offset)
+
+
+async def tell(worker: Worker, *records: AlertRecord | Forgetting) -> None:
+    """One record after the other, each once all that may follow from the one before has followed."""
+    for record in records:
+        worker.world.say(record)
+        worker.feed()
+        await worker.settled()

@@ -3,10 +3,10 @@
 from schemas.notices import Notice
 from streams.agents.summaries import Part, joined, of_one_incident
 from streams.agents.tellers import Place
-from streams.core.alerting.flood import EXAMPLES
+from streams.core.alerting.flood_windows import EXAMPLES
 from streams.core.alerting.outbox import Sending, delivered, unsure
 from streams.core.alerting.policy import Route, Traits
-from tests.alert_builders import MINUTE, START, Desk, alert, policy
+from tests.alert_builders import MINUTE, START, Desk, alert, over, policy
 
 WINDOW = 5 * MINUTE
 KEY = "touchline:flood:overcharge:major"
@@ -44,6 +44,14 @@ def told(partition: int, desk: Desk, incident: int) -> Desk:
     return desk
 
 
+def calm(desk: Desk, *customers: str) -> None:
+    """All that was folded is over."""
+    desk.take(
+        *[over(f"{customer}/{number}", customer=customer) for number, customer in enumerate(customers, 3)]
+    )
+    desk.until(desk.now)
+
+
 def test_counts_add_up_and_examples_are_named_once() -> None:
     notice, _ = said(part(1, flooded("crm:d", "crm:e")), part(4, flooded("crm:d", "crm:f")))
     assert notice.folded is not None
@@ -73,7 +81,7 @@ def test_another_attempt_is_the_same_delivery() -> None:
 
 def test_a_partition_stays_with_the_incident_that_it_was_told_of_under_also_elsewhere() -> None:
     moved = told(7, flooded("crm:d"), 3)
-    moved.until(START + 2 * WINDOW)
+    calm(moved, "crm:d")
     notice, kept = said(part(7, moved), standing=(2, 3))
     assert (notice.kind, notice.key) == ("calmed", f"{KEY}:3")
     moved.settle(
@@ -112,6 +120,6 @@ def test_an_attempt_that_ended_unknown_names_the_incident_too() -> None:
 def test_what_was_told_before_incidents_had_partitions_ends_under_its_key() -> None:
     desk = flooded("crm:d")
     desk.deliver()
-    desk.until(START + 2 * WINDOW)
+    calm(desk, "crm:d")
     notice, _ = said(part(4, desk), standing=())
     assert (notice.kind, notice.key) == ("calmed", KEY)

@@ -7,7 +7,20 @@ from schemas.interaction import Micros
 from streams.core.alerting.flood import flood_key
 from streams.core.alerting.outbox import delivered
 from streams.core.alerting.policy import Route, Traits
-from tests.alert_builders import MINUTE, START, Desk, acknowledged, alert, final, kinds, over, policy, reasons
+from tests.alert_builders import (
+    HOUR,
+    MINUTE,
+    START,
+    Desk,
+    acknowledged,
+    alert,
+    final,
+    kinds,
+    over,
+    policy,
+    reasons,
+    snoozed,
+)
 
 WINDOW: Micros = 5 * MINUTE
 """START lies at the beginning of one."""
@@ -152,9 +165,8 @@ def test_a_summary_that_was_said_stays_as_it_was_said() -> None:
     desk.deliver()
     desk.until(START + WINDOW)
     assert kinds(desk.deliver()) == ["folded"]
-    guard = desk.books[FLOOD]
     assert reasons(desk.take(over("f3", customer="crm:3"))) == [("suppressed", "never_told")]
-    assert desk.books[FLOOD] == guard
+    assert desk.waits() == []
     desk.take(*[alert(f"g{n}", customer=f"crm:g{n}") for n in range(4)])
     desk.take(over("f4", customer="crm:4"))
     desk.deliver()
@@ -249,12 +261,158 @@ def test_a_folded_finding_that_becomes_more_severe_is_told() -> None:
     assert kinds(desk.deliver()) == ["raised"]
 
 
-def test_who_holds_incidents_open_is_told_when_a_window_was_calm_and_the_guard_is_forgotten() -> None:
+# The end of a flood
+
+
+def told_of(findings: int, to: tuple[str, ...] = ("pager",)) -> Desk:
+    """The summary of all but three was told."""
+    desk = flooded(findings, to=to)
+    desk.deliver()
+    desk.until(START + WINDOW)
+    assert kinds(desk.deliver()) == ["folded"] * len(to)
+    return desk
+
+
+def ended(desk: Desk) -> list[str]:
+    """What is said at once."""
+    desk.until(desk.now)
+    return kinds([notice for notice in desk.deliver("pager") if notice.folded is not None])
+
+
+def test_an_incident_stays_as_long_as_one_that_it_folded_stands() -> None:
+    desk = told_of(5)
+    desk.until(START + 9 * WINDOW)
+    assert desk.waits() == []
+    desk.take(over("f3", customer="crm:3"))
+    assert ended(desk) == []
+    desk.take(over("f4", customer="crm:4", state="withdrawn"))
+    assert ended(desk) == ["calmed"]
+
+
+def test_an_incident_ends_when_the_last_one_is_told_by_itself() -> None:
+    desk = told_of(4)
+    desk.take(alert("f3", 2, customer="crm:3", kind="updated"))
+    assert kinds(desk.deliver()) == ["raised"]
+    assert ended(desk) == ["calmed"]
+
+
+def test_one_that_becomes_milder_is_told_as_that_and_counts_no_more() -> None:
+    desk = told_of(4)
+    desk.take(alert("f3", 2, "minor", customer="crm:3", kind="updated"))
+    assert ended(desk) == ["calmed"]
+
+
+@pytest.mark.parametrize("held", ["acknowledged", "snoozed"])
+def test_one_that_grows_while_somebody_wants_quiet_is_not_told_so_the_incident_stays(held: str) -> None:
+    desk = told_of(4)
+    word = acknowledged("f3", START + HOUR) if held == "acknowledged" else snoozed(until=START + HOUR)
+    desk.take(msgspec.structs.replace(word, customer="crm:3"))
+    rows = desk.take(alert("f3", 2, customer="crm:3", kind="updated"))
+    assert reasons(rows) == [("suppressed", held)]
+    assert ended(desk) == []
+    desk.until(START + HOUR)
+    assert sorted(kinds(desk.deliver())) == ["calmed", "raised"]
+
+
+def test_one_that_is_folded_again_keeps_the_incident_until_the_next_summary() -> None:
+    desk = told_of(4)
+    desk.take(*[alert(f"g{n}", customer=f"crm:g{n}") for n in range(3)])
+    desk.deliver()
+    desk.take(alert("f3", 2, customer="crm:3", kind="updated"))
+    assert ended(desk) == []
+    desk.until(START + 2 * WINDOW)
+    assert ended(desk) == ["folded"]
+    desk.take(over("f3", 3, customer="crm:3"))
+    assert ended(desk) == ["calmed"]
+
+
+def test_an_incident_of_several_windows_ends_with_the_last_finding_of_all_of_them() -> None:
+    desk = told_of(4)
+    desk.take(*[alert(f"g{n}", customer=f"crm:g{n}") for n in range(4)])
+    desk.deliver()
+    desk.until(START + 2 * WINDOW)
+    (notice,) = [notice for notice in desk.deliver() if notice.folded is not None]
+    assert notice.folded is not None
+    assert (notice.folded.findings, notice.folded.standing) == (1, 2)
+    desk.take(over("g3", customer="crm:g3"))
+    assert ended(desk) == []
+    desk.take(over("f3", customer="crm:3"))
+    assert ended(desk) == ["calmed"]
+
+
+def test_a_flood_that_begins_anew_before_its_end_was_said_goes_on() -> None:
+    desk = told_of(4)
+    desk.take(over("f3", customer="crm:3"))
+    desk.until(desk.now)
+    desk.take(*[alert(f"g{n}", customer=f"crm:g{n}") for n in range(4)])
+    for key, notice, receipt in desk.waits():
+        if notice.folded is None:
+            desk.settle(key, delivered(desk.book(key), receipt, desk.now, desk.policy))
+    desk.until(START + 2 * WINDOW)
+    assert ended(desk) == ["folded"]
+    row = final(desk.rows)[("flood:overcharge:major", "pager", START + WINDOW, "calmed")]
+    assert (row.status, row.reason) == ("suppressed", "superseded")
+
+
+def test_an_end_while_the_summary_is_being_said_ends_the_incident_behind_it() -> None:
+    desk = flooded(4, to=("pager",))
+    desk.deliver()
+    desk.until(START + WINDOW)
+    ((key, _, receipt),) = desk.waits()
+    desk.take(over("f3", customer="crm:3"))
+    desk.settle(key, delivered(desk.book(key), receipt, desk.now, desk.policy))
+    assert ended(desk) == ["calmed"]
+
+
+def test_a_repetition_says_how_many_still_stand() -> None:
+    destinations = {"am": Traits(holds_open=True, repeat=15 * MINUTE)}
+    desk = Desk(policy(Route(("am",)), flood_limit=3, flood_window=WINDOW, destinations=destinations))
+    desk.take(*[alert(f"f{number}", customer=f"crm:{number}") for number in range(6)])
+    desk.deliver()
+    desk.until(START + WINDOW)
+    desk.deliver()
+    desk.take(over("f4", customer="crm:4"))
+    desk.until(START + WINDOW + 15 * MINUTE)
+    (repeated,) = [notice for _, notice, _ in desk.waits() if notice.folded is not None]
+    assert repeated.kind == "repeated"
+    assert repeated.folded is not None
+    assert repeated.folded.standing == 2
+    desk.take(over("f3", customer="crm:3"), over("f5", customer="crm:5"))
+    assert [notice for _, notice, _ in desk.waits() if notice.folded is not None] == [], (
+        "not that none stands"
+    )
+    desk.until(desk.now)
+    assert "calmed" in kinds(desk.deliver())
+
+
+def test_who_keeps_no_incidents_hears_no_end_and_its_guard_is_forgotten() -> None:
+    desk = told_of(5, to=("chat",))
+    desk.until(START + 3 * WINDOW)
+    assert desk.waits() == []
+    assert [key for key in desk.books if key.startswith(b"\x00")] == []
+    desk.take(*[alert(f"g{n}", customer=f"crm:g{n}") for n in range(5)])
+    desk.deliver()
+    desk.until(START + 4 * WINDOW)
+    desk.take(over("f3", customer="crm:3"))
+    assert summary(desk) == (2, ("crm:g3", "crm:g4")), "what an earlier guard folded counts in no later one"
+
+
+def test_a_summary_that_came_to_nothing_keeps_no_guard() -> None:
+    desk = flooded(5, to=("pager",))
+    desk.deliver()
+    desk.until(START + WINDOW)
+    desk.refuse()
+    desk.until(START + 3 * WINDOW)
+    assert [key for key in desk.books if key.startswith(b"\x00")] == []
+
+
+def test_who_holds_incidents_open_is_told_when_nothing_stands_any_more_and_the_guard_is_forgotten() -> None:
     desk = flooded(5, to=("chat", "pager"))
     desk.deliver()
     desk.until(START + WINDOW)
     assert kinds(desk.deliver()) == ["folded", "folded"]
-    desk.until(START + 2 * WINDOW)
+    desk.take(over("f3", customer="crm:3"), over("f4", customer="crm:4"))
+    desk.until(START + WINDOW)
     ((_, notice, receipt),) = desk.waits()
     assert (receipt.destination, notice.kind, notice.key) == (
         "pager",

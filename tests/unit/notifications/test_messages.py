@@ -217,6 +217,15 @@ def test_a_withdrawal_says_why_it_is_untrue_and_asks_nothing() -> None:
     assert "To do" not in text
 
 
+def test_a_summary_says_how_many_of_all_that_were_folded_stand() -> None:
+    assert FOLDED.folded is not None
+    more = FOLDED._replace(folded=FOLDED.folded._replace(standing=500))
+    assert "Of all that were folded, 500 stand." in wording.body(more).splitlines()
+    assert "Of all" not in wording.body(FOLDED._replace(folded=FOLDED.folded._replace(standing=412)))
+    assert wording.body(more._replace(kind="repeated")).startswith("500 of the findings")
+    assert webhook.document(more)["folded"]["standing"] == 500
+
+
 def test_a_summary_says_how_many_and_names_some() -> None:
     text = wording.body(FOLDED)
     assert text.startswith("412 more findings of overcharge (major)")

@@ -31,14 +31,14 @@ def test_one_server_gets_the_plain_engines() -> None:
     text = "\n".join(statement for m in available() for statement in render(m, "touchline"))
     for foreign in ("ON CLUSTER", "Replicated", "Distributed", "_local", "${"):
         assert foreign not in text
-    assert text.count("CREATE TABLE") == 19
+    assert text.count("CREATE TABLE") == 20
 
 
 def test_a_cluster_gets_replicated_storage_behind_distributed_tables() -> None:
     statements = [statement for m in available() for statement in render(m, "line", "main")]
     tables = [s for s in statements if s.startswith("CREATE TABLE")]
     storage, fronts = tables[::2], tables[1::2]
-    assert len(storage) == len(fronts) == 19
+    assert len(storage) == len(fronts) == 20
     for local, front in zip(storage, fronts, strict=True):
         name = re.search(r"EXISTS (?:(\w+)\.)?(\w+)_local ON CLUSTER 'main'", local)
         assert name is not None

@@ -110,7 +110,7 @@ def classify(error: BaseException) -> SinkError:
         text = _first_line(error)
         if code in _MISCONFIGURED:
             return SinkMisconfigured(f"ClickHouse: {text} (code {code}): {_MISCONFIGURED[code]}")
-        if code in _REFUSED and not isinstance(error, driver.NetworkError):
+        if code in _REFUSED:
             return SinkRefused(f"{text} (code {code})", code)
         return SinkUnavailable(f"{text} (code {code})", _RETRY_AFTER.get(code, 0.5))
     if isinstance(error, (EOFError, OSError)):

@@ -70,7 +70,7 @@ class Watchdog:
     def _unfetched(self, now: float) -> str | None:
         """A partition of which all is done that was known, and that is not asked for more, though others are.
 
-        One that lags may wait for its turn for longer.
+        To be asked while nothing lags: what lags may wait for its turn for longer.
         """
         app, consumer = self._app, self._app.consumer
         fetched: dict[TP, object] = {}
@@ -78,7 +78,7 @@ class Watchdog:
             fetched = {
                 tp: (app.consumer_generation_id, consumer.fetched_at(tp))
                 for tp in consumer.assignment()
-                if tp.topic in self._topics and not consumer.lag(tp) and not consumer.is_held_back(tp)
+                if tp.topic in self._topics and not consumer.is_held_back(tp)
             }
         self._fetches = _since(fetched, self._fetches, now)
         tp = self._overdue(self._fetches, now)

@@ -117,12 +117,13 @@ LOG = b"".join(
         batch(21, [21, 22, 23, 24], 24, compression=1),
         batch(25, [], 29),  # compacted to nothing
         batch(30, [30], 30),
+        batch(31, [31], 33),  # compacted: the position must come to the end all the same
     )
 )
 
 
 @given(
-    st.integers(10, 31),
+    st.integers(10, 34),
     st.lists(st.one_of(st.none(), st.integers(1, 9)), min_size=1, max_size=14).map(
         lambda some: [*some, None]
     ),
@@ -134,7 +135,7 @@ def test_portions_and_positions_are_those_of_the_client(start: int, portions: li
 def test_records_are_structs_with_the_attributes_of_the_clients() -> None:
     records = ours(result_of(LOG, 10)).getall()
     assert {type(record) for record in records} == {Record}
-    assert [record.offset for record in records] == [10, 11, 12, 15, 17, 21, 22, 23, 24, 30]
+    assert [record.offset for record in records] == [10, 11, 12, 15, 17, 21, 22, 23, 24, 30, 31]
 
 
 def test_a_corrupt_batch_is_never_passed_over() -> None:

@@ -60,7 +60,7 @@ def advance_in(
         advance = depart(customer, before, leaving, now, policy)
     refused = handover.rewrites.get(key)
     if refused is not None:
-        seen = {*refused, *leaving, *(arrival.key for arrival in arrivals)}
+        seen = {*refused, *(arrival.key for arrival in arrivals)}
         if before is not None:
             seen.update(step.identity for step in before.steps())
         advance = followed_by(advance, rewrite(customer, advance.state, seen, policy))

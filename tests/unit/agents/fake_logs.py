@@ -155,11 +155,12 @@ class LogConsumer:
         if self._logs.held_back:
             return {}
         found: dict[TopicPartition, list[Any]] = {}
-        for where, position in self.positions.items():
+        for where, position in list(self.positions.items()):
             records = [record for record in self._logs.records[where] if record.offset >= position]
             if records:
                 found[where] = list(records)
-                self.positions[where] = records[-1].offset + 1
+            # As the broker has it: also past what compaction has removed behind the last record.
+            self.positions[where] = max(position, self._logs.ends[where])
         return found
 
     def _may_fail(self) -> None:

@@ -77,6 +77,14 @@ def test_who_holds_what_is_corrected_is_found_also_what_came_since_the_sweep_and
     assert custody.take((), 10) == [KEYS[0], routing_key(nobodys)]
 
 
+def test_who_holds_what_is_corrected_is_found_by_what_the_sweep_has_looked_through() -> None:
+    known = Known()
+    custody = swept(known, *PEOPLE)
+    known.correct(revised(PEOPLE[1]))
+    custody.notice()
+    assert custody.take((), 10) == [KEYS[1]]
+
+
 def test_the_index_of_holders_is_made_anew_before_it_is_mostly_garbage() -> None:
     custody = swept(Known(), *PEOPLE)
     mark = b"\0\0\0\1"

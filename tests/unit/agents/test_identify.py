@@ -180,6 +180,12 @@ async def test_a_bad_record_is_a_dead_letter_as_it_came_and_its_neighbours_pass(
     assert bench.customers() == {"0": "crm:ann", "2": "crm:bob"}
 
 
+async def test_the_ledger_hears_in_which_life_of_the_topics_a_record_was_read(bench: Bench) -> None:
+    await bench.handle(event(0, crm_id="ann"), b"{")
+    await tell(bench, fact(1))
+    assert [rows.incarnation for rows in bench.sink.written] == [77, 77]
+
+
 async def test_dead_letters_are_delivered_before_any_row_says_so(bench: Bench) -> None:
     await bench.handle(b"{", event(1, crm_id="ann"))
     assert bench.order[0] == "dead"

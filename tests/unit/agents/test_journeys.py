@@ -289,6 +289,7 @@ async def test_foreign_bytes_on_the_topic_are_a_dead_letter_and_their_neighbours
         (3, b"no mark", CONTROL_KEY, "foreign"),
     ]
     assert [where.offset for where in refused.received] == [1, 2, 3]
+    assert refused.incarnation == 77
     assert {placed.interaction.customer for placed in good.interactions} == {"crm:ann", "crm:bob"}
     assert len(bench.app.acks) == 1
 
@@ -340,9 +341,12 @@ async def test_rows_that_count_as_much_as_others_wait_until_those_are_written() 
     assert [batch.version for batch in sink.asked] == [1_020, 1_020]
 
 
-async def succeeded(bench: Bench, *records: Record) -> Bench:
-    """The next owner, who finds the states of one that died and reads its records again."""
+async def succeeded(bench: Bench, *records: Record, behind: int = 0) -> Bench:
+    """The next owner, who finds the states of one that died and reads its records again; its own record lies behind so
+    many others.
+    """
     successor = Bench()
+    successor.producer.sent["interactions", 0] = [(b"k", b"v")] * behind
     successor.states = bench.states
     successor.app.consumer_generation_id = 2
     batch = successor.app.batch(records, generation=2)
@@ -376,12 +380,34 @@ async def test_findings_are_told_by_the_next_owner_if_they_were_not() -> None:
         await asyncio.sleep(0)
     assert len(bench.producer.sent["alerts", 0]) == 1, "alerts do not wait for rows"
     assert bench.sink.written == []
-    successor = await succeeded(bench, *rude)
-    assert [change.finding.rule for batch in successor.sink.written for change in batch.findings] == [
-        "bad_treatment"
-    ]
-    assert [light.colour for batch in successor.sink.written for light in batch.lights] == ["red"]
+    changed = [key for key, _ in bench.producer.sent["changelog", 0]]
+    assert changed.index(OWED_KEYS[0]) < changed.index(b"crm:ann"), (
+        "of a delivery that breaks off any prefix arrives"
+    )
+    successor = await succeeded(bench, *rude, behind=20)
+    told = [batch for batch in successor.sink.written if batch.findings or batch.lights]
+    assert [change.finding.rule for batch in told for change in batch.findings] == ["bad_treatment"]
+    assert [light.colour for batch in told for light in batch.lights] == ["red"]
+    assert [batch.version for batch in told] == [1_020], (
+        "as they are by now: above all that the dead one can have told"
+    )
     assert len(successor.producer.sent["alerts", 0]) == 1
+
+
+async def test_what_is_paid_leaves_the_changelog_with_the_next_step_wherever_it_stood() -> None:
+    bench = Bench(sink=(sink := SlowSink()))
+    rules = Record(0, encode_rules(read_folder(rules_folder(None), 30 * DAY)), RULES_KEY)
+    ann, bob = records(*(msgspec.structs.replace(one, treatment="rude") for one in (ANN, BOB)), first=1)
+    first, second = bench.app.batch([rules, ann]), bench.app.batch([bob])
+    rests = [await bench.agent(first), await bench.agent(second)]
+    assert bench.states[0].keys() & set(OWED_KEYS) == set(OWED_KEYS[:2])
+    sink.let_through(2)
+    for batch, rest in zip((first, second), rests, strict=True):
+        await finish(batch, rest)
+    await bench.agent(bench.app.batch(records(call("2026-03-02T10:00Z", by="crm:cid"), first=3)))
+    assert not bench.states[0].keys() & set(OWED_KEYS), (
+        "or the next owner would tell what has been overtaken since"
+    )
 
 
 async def test_with_more_to_keep_than_a_debt_may_hold_rows_come_before_states(

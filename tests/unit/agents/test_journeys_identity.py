@@ -98,6 +98,23 @@ async def test_an_arrival_of_somebody_who_is_another_customer_by_now_is_sent_on_
     assert rows.superseded == ()
 
 
+async def test_an_arrival_named_before_all_that_is_remembered_is_asked_for_again() -> None:
+    bench = Bench(
+        knowledge=Known(JOINED)
+    )  # what position 0 changed is not known any more: anybody may be concerned
+    await bench.handle(named_at(0, 0), *records(BY_PHONE, OF_ANN, first=1))
+    assert [row.interaction for row in bench.sink.written[-1].interactions] == [OF_ANN]
+    assert sent_on(bench) == [1, as_anns(BY_PHONE)]
+
+
+async def test_arrivals_of_several_senders_are_judged_by_what_the_least_knowing_one_knew() -> None:
+    bench = Bench()
+    bench.knowledge.learn(JOINED)
+    await bench.handle(named_at(0, 0), *records(BY_PHONE, first=1), named_at(2, 1), *records(OF_ANN, first=3))
+    assert [row.interaction for row in bench.sink.written[-1].interactions] == [OF_ANN]
+    assert sent_on(bench) == [1, as_anns(BY_PHONE)]
+
+
 async def test_it_is_sent_to_the_partition_of_its_customer() -> None:
     bench = Bench(partitions=7)
     bench.knowledge.learn(JOINED)

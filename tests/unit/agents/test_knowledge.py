@@ -14,7 +14,7 @@ from schemas.links import Link, Statement, encode_record, record_key
 from schemas.records import IdentityChange
 from schemas.topics import LINKS as LINKS_TOPIC
 from streams.agents import knowledge as reading
-from streams.agents.knowledge import Knowledge
+from streams.agents.knowledge import Ends, Knowledge
 from tests.unit.agents.fake_logs import CORRECTIONS, ERASURES, LINKS, Logs
 from tests.unit.agents.fakes import HASHES
 
@@ -56,6 +56,14 @@ async def test_what_is_there_is_known_when_it_has_started(logs: Logs, known: Kno
     assert sorted(known.names()) == [ANN, PHONE]
 
 
+@pytest.mark.parametrize("log", Ends._fields)
+def test_who_has_read_one_log_too_little_has_not_read_all(log: str) -> None:
+    ends = Ends(3, 3, 3, 3)
+    assert not ends.falls_short_of(ends)
+    assert ends._replace(**{log: 2}).falls_short_of(ends)
+    assert not ends._replace(**{log: 4}).falls_short_of(ends)
+
+
 async def test_what_comes_later_is_known_to_who_waits_for_it(logs: Logs, known: Knowledge) -> None:
     await known.start()
     logs.link(learnt(ANN, PHONE), learnt(ANN, MAIL))
@@ -86,6 +94,19 @@ async def test_records_that_compaction_removed_leave_the_positions_as_they_are(
     await known.start()
     assert known.links_seen == 3
     assert [edge.first_seen for edge in known.index.edges(PHONE)] == [3]
+
+
+async def test_nobody_waits_for_what_compaction_removed_behind_the_last_record(
+    logs: Logs, known: Knowledge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in (("POLL_MS", 1), ("LOOK_SECONDS", 0.0)):
+        monkeypatch.setattr(reading, name, value)
+    logs.link(learnt(ANN, PHONE))
+    await known.start()
+    logs.ends[LINKS] += 2
+    await asyncio.wait_for(known.read_to_end(), 5)
+    assert known.links_seen == 3
+    assert known.index.customer(PHONE) == ANN
 
 
 async def test_a_tombstone_forgets_what_was_learnt_before_it_and_nothing_after(
@@ -354,6 +375,8 @@ async def test_a_correction_without_a_value_is_forgotten(logs: Logs, known: Know
     await known.start()
     logs.append(CORRECTIONS, correction_key(Correction("calls", "7", 0, Identifiers())), None)
     logs.append(CORRECTIONS, b"no key of ours", None)
+    await known.read_to_end()
+    assert [known.correction(("calls", one)) is not None for one in "78"] == [False, True]
     logs.correct(Correction("calls", "9", 1, Identifiers()), timestamp=38 * DAY // 1_000)
     await known.read_to_end()
     assert [known.correction(("calls", one)) is not None for one in "789"] == [False, False, True]

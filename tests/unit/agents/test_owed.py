@@ -3,8 +3,9 @@
 import asyncio
 
 import msgspec
+import pytest
 
-from streams.agents.owed import OWED_KEYS, Debt, Debts, dump_findings, tell_again
+from streams.agents.owed import OWED_KEYS, Debt, Debts, dump_findings, stored_debts, tell_again
 from streams.core.batch import BatchResult, advance_batch
 from streams.core.detection.customer import Detection
 from streams.core.detection.light import DEFAULT_LIGHT
@@ -73,8 +74,41 @@ def test_that_findings_were_erased_is_told_again_once_no_state_knows_them() -> N
     assert [(light.customer, light.contributions) for light in told.lights] == [("crm:ann", ())]
 
 
+def test_debts_are_paid_in_the_order_in_which_they_were_made_wherever_they_stand() -> None:
+    versions = {OWED_KEYS[0]: 9, OWED_KEYS[1]: 7, OWED_KEYS[5]: 8}
+    stored = {key: msgspec.msgpack.encode(Debt(version, 0)) for key, version in versions.items()}
+    assert [debt.version for debt in stored_debts(stored)] == [7, 8, 9]
+
+
 async def nothing() -> None:
     """A payment that is made at once."""
+
+
+async def failing() -> None:
+    """A payment that is not made."""
+    raise ArithmeticError
+
+
+async def test_a_payment_that_fails_leaves_the_debt_where_it_is_and_who_waits_hears_of_it() -> None:
+    debts = Debts(())
+    key = debts.open(1, ())
+    debts.stored({key: b"of both"})
+    debts.pay(key, asyncio.create_task(failing()))
+    with pytest.raises(ArithmeticError):
+        await debts.all_paid()
+    assert debts.stale == []
+    assert debts.newest == key
+
+
+def test_rows_go_before_others_of_their_version_and_before_what_leaves_their_customers_timeline() -> None:
+    debts = Debts(())
+    debts.open(5, [b"crm:ann"])
+    assert debts.comes_before(5, ())
+    assert not debts.comes_before(6, ())
+    assert not debts.comes_before(6, [b"crm:bob"])
+    assert debts.comes_before(6, [b"crm:bob", b"crm:ann"]), (
+        "reading the records again would not bring them again"
+    )
 
 
 async def test_a_debt_that_is_shared_is_paid_when_all_that_is_owed_with_it_is() -> None:

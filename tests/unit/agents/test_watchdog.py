@@ -145,6 +145,20 @@ def test_a_partition_that_is_held_back_or_lags_need_not_be_fetched(watched: Watc
     assert [watched.dog.complaint(2_000.0 + 5 * tick, acknowledged=tick) for tick in range(40)] == [None] * 40
 
 
+def test_nothing_is_fetched_of_a_partition_while_the_sink_is_down_and_nothing_is_lost_in_a_recovery(
+    watched: Watched,
+) -> None:
+    consumer = watched.app.consumer
+    consumer.fetches[SOURCE] = 1
+    watched.persister.blocked = True
+    assert looks(watched, 1_000, 20) == [None] * 20
+    watched.persister.blocked = False
+    consumer.fetches.clear()
+    consumer.delivered[SOURCE] = 366
+    watched.app.in_recovery = True
+    assert looks(watched, 2_000, 20) == [None] * 20
+
+
 def test_a_new_generation_begins_the_patience_with_a_partition_anew(watched: Watched) -> None:
     watched.app.consumer.fetches[SOURCE] = 1
     for tick in range(20):

@@ -128,3 +128,11 @@ def test_what_is_remembered_survives_its_encoding(ann: Customer) -> None:
     stored = decode_state(ann.states[ANN]).detection
     assert encode_remembered(decode_remembered(stored)) == stored
     assert (encode_remembered(NOTHING_REMEMBERED), decode_remembered(b"")) == (b"", NOTHING_REMEMBERED)
+
+
+def test_what_has_run_out_stays_so_though_the_clock_of_a_new_owner_is_behind(ann: Customer) -> None:
+    promise = call(
+        "2026-03-02T10:00Z", by="crm:ann", promise_what="a call", promise_due_at=instant("2026-03-03T10:00Z")
+    )
+    assert ann.advance("2026-03-04T10:00Z", promise) == [("raised", "broken_promise")]
+    assert ann.advance("2026-03-02T12:00Z", call("2026-03-02T11:00Z", by="crm:ann", about="tariff")) == []

@@ -65,6 +65,7 @@ def test_a_late_answer_resolves_and_an_answer_that_arrived_late_withdraws() -> N
     in_time = answer("2026-03-02T12:00Z", ANN, about="billing", id="in time")
     gone = step(resolved.known, [MAIL, in_time, late], [in_time], late.occurred_at)
     assert told(gone.changes) == [("withdrawn", "withdrawn", "arrived", "in time")]
+    assert gone.changes[0].finding.resolved_at is None, "what never was true was never put right"
     assert gone.known == ()
 
 

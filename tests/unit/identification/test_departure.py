@@ -65,6 +65,23 @@ def test_who_is_not_held_cannot_leave_so_a_repetition_changes_nothing() -> None:
     assert (*left.retracted, *left.journeys) == ()
 
 
+def test_what_has_closed_stays_closed_though_the_clock_of_a_new_owner_is_behind() -> None:
+    left = depart(ANN, state_of(FIRST, SECOND), {FIRST.key}, FIRST.occurred_at, DEFAULT_POLICY)
+    assert left.state == state_of(SECOND)
+
+
+def test_what_is_final_stays_final_though_all_that_is_held_leaves() -> None:
+    final = call("2026-01-10T10:00Z", by=ANN)
+    before = state_of(final, THIRD)
+    assert before.held == 1
+    left = depart(ANN, before, {THIRD.key}, NOW, DEFAULT_POLICY)
+    assert left.state is not None
+    within_the_gap = mail("2026-01-12T10:00Z", by=ANN)
+    assert advance_customer(ANN, left.state, [within_the_gap], NOW, DEFAULT_POLICY).beyond == 1
+    behind_it = mail("2026-01-20T10:00Z", by=ANN)
+    assert advance_customer(ANN, left.state, [behind_it], NOW, DEFAULT_POLICY).beyond == 0
+
+
 def test_rewriting_retracts_what_another_run_may_have_begun() -> None:
     again = rewrite(ANN, state_of(FIRST, SECOND), {FIRST.key, SECOND.key, THIRD.key}, DEFAULT_POLICY)
     assert set(again.retracted) == {journey_id_of(ANN, *one.key, b"") for one in (SECOND, THIRD)}

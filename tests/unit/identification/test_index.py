@@ -99,6 +99,9 @@ def test_a_higher_limit_gives_it_to_who_was_seen_with_it_first() -> None:
     assert who.place(PHONE) == (BOB, False)
     who.apply(seen(CID, PHONE))
     assert who.place(PHONE) == (PHONE, True)
+    of_ann = seen(ANN, DEAL), seen(DEAL, PHONE, day=101), seen(ANN, PHONE, day=103)
+    who = index(*of_ann, seen(BOB, PHONE, day=102), policy=policy)
+    assert who.place(PHONE) == (ANN, False), "by whichever of the names it was seen with first"
 
 
 def test_a_kiosk_that_met_too_many_addresses_links_nobody() -> None:
@@ -123,6 +126,33 @@ def test_within_a_rank_what_was_told_latest_holds() -> None:
     yes, no = told(ANN, BOB, at=1), told(ANN, BOB, links=False, at=2)
     assert index(yes, no).customer(BOB) == BOB
     assert index(no, told(ANN, BOB, at=3)).customer(BOB) == ANN
+    early, late = told(ANN, BOB, at=1, number=9), told(ANN, BOB, links=False, at=2, number=1)
+    assert index(early, late).customer(BOB) == BOB, "by when it was told, not by its id"
+
+
+def test_what_was_told_latest_is_heard_first_where_all_of_it_cannot_hold() -> None:
+    joins, parts = told(ANN, CID, at=9), told(ANN, BOB, links=False, at=5)
+    who = index(told(BOB, CID, at=1), parts, joins)
+    assert (who.customer(BOB), who.customer(CID)) == (BOB, ANN)
+
+
+@pytest.mark.parametrize(("parted_at", "customer"), [(4, ANN), (5, PHONE), (6, PHONE)])
+def test_only_what_weighs_more_than_an_unlink_puts_an_identifier_where_it_was_kept_out(
+    parted_at: int, customer: Name
+) -> None:
+    who = index(seen(ANN, DEAL), told(ANN, PHONE, at=5), told(DEAL, PHONE, links=False, at=parted_at))
+    assert who.customer(PHONE) == customer
+
+
+def test_what_a_system_tells_links_nobody_either_once_it_alone_tells_too_much() -> None:
+    mails = [f"email:{n}@example.com" for n in range(5)]
+    facts = [told(LAPTOP, mail) for mail in mails]
+    who = index(*facts)
+    assert {who.customer(mail) for mail in mails} == set(mails)
+    who = index(*facts, told(LAPTOP, mails[3], by="operator:x"))
+    assert [who.customer(name) for name in (LAPTOP, *mails)] == [mails[3], *mails], (
+        "an operator's word counts"
+    )
 
 
 def test_a_higher_revision_takes_back_what_the_lower_one_said_also_when_it_came_first() -> None:
@@ -195,6 +225,9 @@ def test_a_shared_identifier_yields_to_another_and_names_a_customer_only_for_wan
     who = index(seen(ANN, PHONE), seen(BOB, PHONE), seen(BOB, MAIL))
     assert who.customer_of(Identifiers(phone="+359888000111", email="a@example.com")) == BOB
     assert who.customer_of(Identifiers(phone="+359888000111")) == PHONE
+    assert who.customer_of(Identifiers(phone="+359888000111", email="z@example.com")) == "email:z@example.com"
+    who = index(*(seen(f"crm:{letter}", DEAL) for letter in "abcd"), seen(ANN, PHONE))
+    assert who.customer_of(Identifiers(contract="D-1", phone="+359888000111")) == ANN, "a company's contract"
 
 
 def test_changes_name_what_was_and_what_is() -> None:
@@ -218,6 +251,9 @@ def test_learning_again_what_is_known_adds_nothing_to_the_log_but_once_a_day() -
     assert who.learn(known, (), 100 * DAY + 9, "web", "2") == []
     (later,) = who.learn(known, (), 101 * DAY + 7, "web", "3")
     assert (later.first_seen, later.last_seen, later.evidence) == (100 * DAY + 5, 101 * DAY, "web\x1f1")
+    assert who.learn(known, (), 100 * DAY + 5, "web", "1") == []
+    (smaller,) = who.learn(known, (), 100 * DAY + 5, "web", "0")
+    assert smaller.evidence == "web\x1f0", "of two at one instant the smallest, whichever came first"
 
 
 def test_the_evidence_is_the_earliest_interaction_whatever_the_order() -> None:
@@ -256,6 +292,10 @@ def test_a_hub_is_bounded_in_memory_and_links_nobody() -> None:
     assert who.place(LAPTOP) == (LAPTOP, True)
     assert who.edges(LAPTOP) == ()
     assert who.learn(Identifiers(contract="1", device="l"), (), 100 * DAY + 1, "web", "9") == []
+    who.apply([told("contract:1", LAPTOP, by="operator", number=901)])
+    assert len(who.edges(LAPTOP)) == 1, "what somebody told of it is kept"
+    who.apply([told(ANN, PHONE, by="operator", number=901, revision=1)])
+    assert who.edges(LAPTOP) == ()
 
 
 def test_a_record_reads_back_as_it_was_written_and_has_one_key() -> None:

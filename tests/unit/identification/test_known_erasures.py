@@ -1,6 +1,6 @@
 """Which erasures are complete, and what is new in them."""
 
-from schemas.erasures import NOT_YET, erasure_parts
+from schemas.erasures import NOT_YET, Erasure, erasure_parts
 from sinks.clickhouse.pseudonyms import Pseudonyms
 from streams.core.identification.known_erasures import KnownErasures
 
@@ -41,6 +41,20 @@ def test_an_erasure_that_is_published_once_more_is_told_again_with_nothing_new_i
     (wider,) = erasure_parts("e1", 0, [ANN, HASHES.erased_customer("phone:+1")], CALLS, 7)
     known.note(wider, 3)
     assert [one.news for one in known.since(3)] == [3]
+
+
+def test_parts_that_say_otherwise_up_to_where_links_are_gone_make_no_whole() -> None:
+    known = KnownErasures(HASHES)
+
+    def part(number: int, links_seen: int) -> Erasure:
+        return Erasure("e1", 0, (ANN,), (CALLS[number],), links_seen, number, 2)
+
+    for offset, (number, links_seen) in enumerate(((0, NOT_YET), (1, NOT_YET), (0, 7))):
+        known.note(part(number, links_seen), offset)
+    assert known.since(2) == []
+    assert [one.links_seen for one in known.since(1)] == [NOT_YET]
+    known.note(part(1, 7), 3)
+    assert [one.links_seen for one in known.since(3)] == [7]
 
 
 def test_since_names_what_became_complete_in_the_order_of_the_log() -> None:

@@ -3,7 +3,7 @@
 from itertools import chain
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.interaction import Interaction
@@ -29,6 +29,7 @@ sightings = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(sightings, max_size=60))
 def test_the_first_of_each_identity_counts(told: list[bytes]) -> None:
     known, model, contested = KnownSightings(), dict[bytes, bytes](), 0
@@ -39,6 +40,7 @@ def test_the_first_of_each_identity_counts(told: list[bytes]) -> None:
     assert (len(known), known.contested) == (len(model), contested)
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 2**64 - 1), min_size=1, unique=True, max_size=60), st.integers(1, 20))
 def test_at_least_the_latest_generation_is_known_and_never_more_than_two(told: list[int], size: int) -> None:
     known = KnownSightings(size)

@@ -432,6 +432,26 @@ class Log:
         return {RAW: self._committed}
 
 
+async def test_what_is_fetched_while_the_flow_stops_is_read_again(desk: Desk) -> None:
+    consumer = desk.consumer
+    log = Log(desk, committed=289, end=367)
+
+    async def answered_too_late(active_partitions: set[TP], **_: float) -> dict[TopicPartition, Any]:
+        fetched = await log.getmany(active_partitions)
+        consumer.stop_flow()
+        return fetched
+
+    consumer._getmany = answered_too_late
+    draining = asyncio.create_task(consumer._drain_messages(SimpleNamespace(_stopped=asyncio.Event())))
+    for _ in range(50):
+        await asyncio.sleep(0)
+    draining.cancel()
+    await asyncio.gather(draining, return_exceptions=True)
+    assert log.read == [range(289, 367)]
+    assert desk.delivered == []
+    assert log.position == 289
+
+
 async def test_what_is_fetched_while_the_end_of_a_recovery_seeks_is_not_lost(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:

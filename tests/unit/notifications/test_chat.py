@@ -6,9 +6,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from aiohttp import web
 
-from schemas.notices import Outcome
+from schemas.notices import Outcome, Passing
 from sinks.notifications.chat import Chat
+from tests.receivers import receiving
 from tests.unit.notifications.test_messages import notice
 
 
@@ -55,3 +57,20 @@ async def test_no_part_of_a_url_that_could_be_a_secret_is_quoted(
 async def test_a_status_is_read_even_where_it_is_a_secret(monkeypatch: pytest.MonkeyPatch) -> None:
     outcome = await told("jsons://ann:401@h.example/", "error=401.", monkeypatch)
     assert "HTTP 401" in outcome.reason  # type: ignore[union-attr]
+
+
+async def test_what_a_service_did_not_take_without_a_word_may_have_arrived(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    outcome = await told("jsons://h.example/", "it broke", monkeypatch)
+    assert isinstance(outcome, Passing)
+    assert outcome.uncertain
+
+
+async def test_no_redirect_is_followed() -> None:
+    async with receiving() as configured, receiving() as elsewhere:
+        configured.answer = lambda _: web.Response(status=307, headers={"Location": elsewhere.url})
+        outcome = await Chat("team", f"json://127.0.0.1:{configured.port}/").send(notice(), 0)
+    assert isinstance(outcome, Passing)
+    assert len(configured.received) == 1
+    assert elsewhere.received == []

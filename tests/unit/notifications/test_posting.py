@@ -4,11 +4,13 @@ import asyncio
 from email.utils import formatdate
 
 import pytest
+from aiohttp import web
 
 from schemas.notices import Delivered, Outcome, Passing, Refused
 from sinks.loopback import is_loopback
 from sinks.notifications.addresses import AddressRefused, checked_url
 from sinks.notifications.posting import LONGEST_RETRY_AFTER, Poster, outcome_of, retry_after
+from tests.receivers import receiving
 
 NOW = 1_772_359_200.0
 
@@ -145,3 +147,27 @@ def test_what_is_no_usable_url_is_refused_without_its_secrets(url: str) -> None:
     with pytest.raises(AddressRefused) as caught:
         checked_url(url, plain=True)
     assert "u:p" not in str(caught.value)
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+async def test_a_notice_goes_nowhere_that_nobody_configured(status: int) -> None:
+    poster = Poster()
+    async with receiving() as configured, receiving() as elsewhere:
+        configured.answer = lambda _: web.Response(status=status, headers={"Location": elsewhere.url})
+        outcome = await poster.post(configured.url, b"{}", {"authorization": "Bearer s3cret"}, NOW)
+        await poster.close()
+    assert isinstance(outcome, Passing)
+    assert len(configured.received) == 1
+    assert elsewhere.received == []
+
+
+async def test_a_notice_takes_no_way_that_the_environment_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    poster = Poster()
+    async with receiving() as configured, receiving() as proxy:
+        monkeypatch.setenv("http_proxy", proxy.url)
+        monkeypatch.delenv("no_proxy", raising=False)
+        monkeypatch.delenv("NO_PROXY", raising=False)
+        assert await poster.post(configured.url, b"{}", {}, NOW) == Delivered()
+        await poster.close()
+    assert len(configured.received) == 1
+    assert proxy.received == []

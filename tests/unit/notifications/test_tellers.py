@@ -20,6 +20,8 @@ class Log:
         self.at: list[float] = []
         self.at_once = 0
         self.most_at_once = 0
+        self.beside: list[int] = []
+        """How many were under way at each attempt, itself among them."""
         self._answer = answer
 
     async def tell(self, where: Place) -> Outcome | None:
@@ -28,6 +30,7 @@ class Log:
         number = len(self.asked)
         self.at_once += 1
         self.most_at_once = max(self.most_at_once, self.at_once)
+        self.beside.append(self.at_once)
         await asyncio.sleep(0)
         await asyncio.sleep(0)
         self.at_once -= 1
@@ -61,6 +64,7 @@ async def test_a_destination_that_is_not_well_gets_one_attempt_at_a_time_and_not
     await teller.close()
     assert set(log.asked) == {f"f{number}" for number in range(10)}
     assert len(log.asked) == 10 + PARALLEL + 3
+    assert log.beside[PARALLEL : PARALLEL + 4] == [1] * 4, "until it has taken something"
     assert teller.failures == 0
 
 

@@ -163,3 +163,16 @@ def test_a_broken_envelope_says_what_is_wrong(
 )
 def test_content_types_that_say_json_or_nothing_are_read(media: bytes) -> None:
     assert decode(WHOLE, [("content-type", media)]) == PLAIN
+
+
+def test_what_the_event_says_of_its_kind_itself_counts_in_both_modes() -> None:
+    visit = {key: value for key, value in WHOLE.items() if key != "direction"} | {
+        "channel": "visit",
+        "type": "visit",
+    }
+    for found in (
+        decode(visit, binary(time=None)),
+        decode({**ATTRIBUTES, "time": None, "data": visit}, [STRUCTURED]),
+    ):
+        assert isinstance(found, Interaction)
+        assert (found.channel, found.type) == ("visit", "visit"), "the attributes say com.example.phone.call"

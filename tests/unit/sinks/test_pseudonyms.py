@@ -148,3 +148,9 @@ def test_a_name_that_was_forgotten_is_told_again_when_it_comes_again() -> None:
     assert pseudonyms.bare["phone"][NUMBER] == stored[6:]
     assert pseudonyms.customers[None] is None
     assert pseudonyms.unrecorded() == ((stored, NAME),)
+
+
+def test_a_value_that_is_a_part_of_another_does_not_cut_it() -> None:
+    pseudonyms = Pseudonyms(KEY)
+    short, long = (pseudonyms.bare["device"][value] for value in ("tab", "tablet"))
+    assert pseudonyms.veiled("tablet, tab", ["device:tab", "device:tablet"]) == f"{long}, {short}"

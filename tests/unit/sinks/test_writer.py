@@ -4,12 +4,14 @@ import asyncio
 import threading
 from collections.abc import Callable
 
+import msgspec
 import pytest
 
+from schemas.erasures import ErasureDone
 from schemas.records import Coordinates, DeadLetter, Journey, PlacedInteraction, SinkBatch
 from sinks.clickhouse.client import ClickHouseTarget
 from sinks.clickhouse.errors import SinkUnavailable
-from sinks.clickhouse.pseudonyms import CLEAR
+from sinks.clickhouse.pseudonyms import CLEAR, Pseudonyms
 from sinks.clickhouse.rows import Rows
 from sinks.clickhouse.writer import GROUP_ROWS, SECOND_GROUP_ROWS, ClickHouseWriter
 from tests.builders import call
@@ -89,6 +91,29 @@ def test_the_ledger_is_not_written_when_rows_failed(notes: Notes) -> None:
     assert [table for table, _ in notes.inserts] == ["placed_interactions_raw"]
 
 
+def test_what_hashes_stand_for_is_written_before_the_ledger_and_as_often_as_it_takes(notes: Notes) -> None:
+    writer = ClickHouseWriter(ClickHouseTarget("db"), Pseudonyms(b"key"), client=notes.connect)  # type: ignore[arg-type]
+    journey = msgspec.structs.replace(JOURNEY, customer="phone:+359888000111")
+    batch = received()._replace(journeys=(journey,))
+
+    def fail(table: str) -> None:
+        if "identifiers_raw" in table:
+            raise EOFError
+
+    notes.fail = fail
+    with pytest.raises(SinkUnavailable):
+        writer.write_sync(batch)
+    assert [table for table, _ in notes.inserts] == ["journeys_raw"]
+    notes.inserts.clear()
+    notes.fail = lambda _: None
+    writer.write_sync(batch)
+    assert [table for table, _ in notes.inserts] == [
+        "journeys_raw",
+        "`touchline_private`.identifiers_raw",
+        "ledger_raw",
+    ]
+
+
 async def test_who_waits_goes_together(notes: Notes) -> None:
     writer = writer_of(notes)
     notes.gate.clear()
@@ -112,6 +137,40 @@ async def test_a_second_group_starts_beside_the_first_only_when_it_is_worth_an_i
     sizes = [size for table, size in notes.inserts if table == "placed_interactions_raw"]
     assert sorted(sizes) == [1, 2, 3], "the first alone; the three that are enough together; who came later"
     await writer.close()
+
+
+async def test_what_was_written_makes_no_group_worth_an_insert(notes: Notes) -> None:
+    writer = writer_of(notes, connections=2)
+    await writer.write(received(SECOND_GROUP_ROWS))
+    notes.gate.clear()
+    writes = [asyncio.create_task(writer.write(placed(name))) for name in "abc"]
+    await asyncio.sleep(0)
+    notes.gate.set()
+    await asyncio.gather(*writes)
+    assert [size for table, size in notes.inserts if table == "placed_interactions_raw"] == [1, 2]
+    await writer.close()
+
+
+async def test_the_end_waits_for_what_was_to_be_written(notes: Notes) -> None:
+    writer = writer_of(notes)
+    notes.gate.clear()
+    writes = [asyncio.create_task(writer.write(placed(name))) for name in "ab"]
+    await asyncio.sleep(0)
+    closing = asyncio.create_task(writer.close())
+    await asyncio.sleep(0)
+    notes.gate.set()
+    await closing
+    assert await asyncio.gather(*writes) == [None, None]
+    assert notes.disconnected == notes.connected
+
+
+def test_whoever_is_erased_is_forgotten_here_too_and_recorded_again_should_they_return(notes: Notes) -> None:
+    writer = ClickHouseWriter(ClickHouseTarget("db"), Pseudonyms(b"key"), client=notes.connect)  # type: ignore[arg-type]
+    batch = SinkBatch(journeys=(msgspec.structs.replace(JOURNEY, customer="phone:+359888000111"),))
+    for one in (batch, batch, SinkBatch(erasures=(ErasureDone("e1", 0),)), batch):
+        writer.write_sync(one)
+    recorded = [size for table, size in notes.inserts if "identifiers_raw" in table]
+    assert recorded == [1, 1], "once before, once after"
 
 
 async def test_who_writes_after_the_end_hears_that_it_is_over_and_may_come_again(notes: Notes) -> None:

@@ -36,7 +36,9 @@ To say that an event was another customer's, raise its revision: the same one is
 - **Size**: at most {MAX_BYTES} bytes of UTF-8. Where an object has a key twice, the last one counts.
 - **What is refused** goes to `touchline.dead-letters` with its bytes, key and headers unchanged and the
   reason in the headers `__connect.errors.exception.class.name` and `__connect.errors.exception.message`; the
-  message names each field and repeats no value.
+  message names each field and repeats no value. What is too large for a record of that topic stands there
+  without its bytes; the view `dead_letters` has them.
+- **Compression**: whatever Kafka's producers know (gzip, snappy, lz4, zstd).
 
 CloudEvents 1.0 is read too. Binary mode: `ce_*` headers with the event as the value. Structured mode:
 `content-type: application/cloudevents+json`, or a line with `specversion`, with the event as `data` or

@@ -81,6 +81,18 @@ def _parsed(text: str) -> Micros:
     raise TimestampError(f"the year must be {MIN_YEAR} to {MAX_YEAR} in UTC")
 
 
+def instant_of_record(milliseconds: int) -> Micros | None:
+    """The instant of a record's timestamp; None where it has none (-1), or one that nobody means.
+
+    Clients set it as they like, also in microseconds or nanoseconds: years that no part of the road can hold.
+
+    >>> instant_of_record(1_500)
+    1500000
+    """
+    instant = milliseconds * 1_000
+    return instant if _BEGIN <= instant < _END else None
+
+
 def parse_date(text: str) -> str:
     """A calendar date `YYYY-MM-DD`, returned as it is; raise `TimestampError`."""
     if _DATE_SHAPE.match(text) is None or text[-1] == "\n":

@@ -32,6 +32,7 @@ from schemas.interaction import (
 from schemas.links import Link, Name, merged_links
 from schemas.records import Coordinates, DeadLetter, SinkBatch, offset_ranges
 from schemas.sightings import MARK_BYTES, sighting_of
+from schemas.timestamps import instant_of_record
 from schemas.topics import partition_of
 from streams.agents.announcing import Announcer
 from streams.agents.knowledge import Knowledge
@@ -139,7 +140,7 @@ class Identify:
         newest: Micros | None = None
         decode, learn = self._decode, self._knowledge.index.learn
         for record in records:
-            received_at = record.timestamp * 1000 if record.timestamp >= 0 else None
+            received_at = instant_of_record(record.timestamp)
             result = decode(
                 record.value, record.headers, record.topic, record.partition, record.offset, received_at, now
             )

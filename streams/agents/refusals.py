@@ -1,8 +1,10 @@
 """What cannot be used becomes a dead letter: the record as it came, with the reason."""
 
+import asyncio
 from collections.abc import Callable, Sequence
 
 from aiokafka import AIOKafkaProducer
+from aiokafka.errors import MessageSizeTooLargeError
 from aiokafka.structs import ConsumerRecord
 
 from schemas.dead_letters import dead_letter_headers
@@ -28,6 +30,12 @@ def dead_letter_of(record: ConsumerRecord, stage: str, error: str, message: str,
     )
 
 
+def bare(letter: DeadLetter) -> DeadLetter:
+    """The letter without what came: the reason, and the coordinates at which the whole stands."""
+    message = f"{letter.message}; too large for this topic: it is whole in ClickHouse and at its coordinates"
+    return letter._replace(key=None, value=None, headers=(), message=message)
+
+
 class Refusals:
     """Sends dead letters to their topic."""
 
@@ -36,12 +44,24 @@ class Refusals:
 
     async def send(self, batch: Batch, letters: Sequence[DeadLetter]) -> None:
         """Deliver them; raises `Fenced` when the partition is lost first."""
-        if not letters:
-            return
-        records = [
-            (letter.partition % self._partitions, letter.key, letter.value, dead_letter_headers(letter))
-            for letter in letters
-        ]
-        await insist(
-            lambda: deliver_with_headers(self._producer(), self._topic, records), batch, "dead letters topic"
+        if letters:
+            await insist(lambda: self._deliver(letters), batch, "dead letters topic")
+
+    async def _deliver(self, letters: Sequence[DeadLetter]) -> None:
+        await asyncio.gather(*map(self._keep, letters))
+
+    async def _keep(self, letter: DeadLetter) -> None:
+        """Send a letter, bare where the topic cannot hold it.
+
+        With the headers that say why, or out of a compressed batch, it may be larger than any record the broker takes.
+        """
+        try:
+            await self._send(letter)
+        except MessageSizeTooLargeError:
+            await self._send(bare(letter))
+
+    async def _send(self, letter: DeadLetter) -> None:
+        partition, headers = letter.partition % self._partitions, dead_letter_headers(letter)
+        await deliver_with_headers(
+            self._producer(), self._topic, [(partition, letter.key, letter.value, headers)]
         )

@@ -8,6 +8,7 @@ import pytest
 from aiokafka import TopicPartition
 from aiokafka.consumer.fetcher import READ_COMMITTED, READ_UNCOMMITTED, Fetcher, FetchResult, PartitionRecords
 from aiokafka.errors import CorruptRecordException
+from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from aiokafka.record.memory_records import MemoryRecords
 from hypothesis import given
@@ -172,3 +173,23 @@ def test_a_consumer_of_transactions_keeps_the_clients_way() -> None:
 def test_the_fetcher_keeps_results_where_we_put_ours() -> None:
     assert "_records" in Fetcher.__init__.__code__.co_names
     assert FetchResult.getall.__code__.co_varnames[:2] == ("self", "max_records")
+
+
+@pytest.mark.parametrize("codec", [0, 1, 2, 3, 4], ids=["none", "gzip", "snappy", "lz4", "zstd"])
+def test_whatever_producers_compress_with_is_read(codec: int) -> None:
+    (seen,) = taken(ours(result_of(batch(5, [5, 6, 7], 7, compression=codec), 5)), [None])
+    assert [dict(zip(ATTRIBUTES, record, strict=True))["value"] for record in seen[0]] == [
+        b"v5",
+        b"v6",
+        b"v7",
+    ]
+
+
+def test_a_batch_takes_a_record_of_neither_key_nor_value() -> None:
+    """`streams.kafka.delivery` leans on it: `AIOKafkaProducer.send` refuses such a record."""
+    alone = BatchBuilder(10_000, 0)
+    assert alone.append(timestamp=None, key=None, value=None, headers=[("why", b"x"), ("empty", None)])
+    alone._build()
+    ((record,), _), *_ = taken(ours(result_of(bytes(alone._buffer), 0)), [None])
+    found = dict(zip(ATTRIBUTES, record, strict=True))
+    assert (found["key"], found["value"], found["headers"]) == (None, None, (("why", b"x"), ("empty", None)))

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from aiokafka.errors import MessageSizeTooLargeError
 from faust.types import TP
 
 from schemas.corrections import Correction, correction_of
@@ -87,15 +88,22 @@ class App:
         return Batch(app, tp, generation, self.rebalancing_count, [Event(message, self.acks)], message.value)
 
 
+Headers = list[tuple[str, bytes]]
+
+
 class Builder:
     """aiokafka's batch builder, of unlimited size."""
 
     def __init__(self) -> None:
         self.records: list[tuple[bytes | None, bytes | None]] = []
+        self.headers: list[Headers] = []
 
-    def append(self, *, key: bytes | None, value: bytes | None, timestamp: None) -> object:
+    def append(
+        self, *, key: bytes | None, value: bytes | None, timestamp: None, headers: Headers | None = None
+    ) -> object:
         assert timestamp is None
         self.records.append((key, value))
+        self.headers.append(headers or [])
         return object()
 
     def record_count(self) -> int:
@@ -108,11 +116,16 @@ class Metadata:
 
 
 class Producer:
-    """Keeps what it was given, by topic and partition. `before` runs ahead of each delivery and may raise."""
+    """Keeps what it was given, by topic and partition: what has headers in `headers`.
+
+    `before` runs ahead of each delivery and may raise. Like aiokafka's, `send` takes no record of neither key nor
+    value, and none of more than `max_bytes`.
+    """
 
     def __init__(self, before: Callable[[str], None] = lambda _topic: None) -> None:
         self.sent: dict[tuple[str, int], list[tuple[bytes | None, bytes | None]]] = {}
-        self.headers: list[tuple[str, int, bytes | None, bytes | None, list[tuple[str, bytes]]]] = []
+        self.headers: list[tuple[str, int, bytes | None, bytes | None, Headers]] = []
+        self.max_bytes = 2**20
         self._before = before
 
     def create_batch(self) -> Builder:
@@ -120,6 +133,10 @@ class Producer:
 
     async def send_batch(self, builder: Builder, topic: str, *, partition: int) -> "asyncio.Future[Metadata]":
         self._before(topic)
+        if any(builder.headers):
+            headed = zip(builder.records, builder.headers, strict=True)
+            self.headers += [(topic, partition, key, value, headers) for (key, value), headers in headed]
+            return _done(Metadata(len(self.headers) - 1))
         log = self.sent.setdefault((topic, partition), [])
         return _done(Metadata(_append(log, builder.records)))
 
@@ -130,9 +147,12 @@ class Producer:
         *,
         key: bytes | None,
         partition: int,
-        headers: list[tuple[str, bytes]],
+        headers: Headers,
     ) -> "asyncio.Future[Metadata]":
         self._before(topic)
+        assert key is not None or value is not None, "Need at least one: key or value"
+        if len(key or b"") + len(value or b"") > self.max_bytes:
+            raise MessageSizeTooLargeError
         self.headers.append((topic, partition, key, value, headers))
         return _done(Metadata(len(self.headers) - 1))
 

@@ -193,6 +193,50 @@ async def test_dead_letters_are_delivered_before_any_row_says_so(bench: Bench) -
     assert len(bench.app.acks) == 1
 
 
+async def test_a_record_of_neither_key_nor_value_is_a_dead_letter(bench: Bench) -> None:
+    nothing = Record(0, None, None, "touchline.visit", 1)
+    batch = bench.app.batch([nothing], TP("touchline.visit", 1))
+    await finish(batch, await bench.agent(batch))
+    ((_topic, _partition, key, value, headers),) = bench.producer.headers
+    assert (key, value, parse_dead_letter(key, value, headers, 0).error) == (None, None, "empty")
+    assert bench.app.acks == [(TP("touchline.visit", 1), 0)]
+
+
+async def test_a_dead_letter_that_its_topic_cannot_hold_is_bare_there_and_whole_in_its_row(
+    bench: Bench,
+) -> None:
+    bench.producer.max_bytes = 1_000
+    await bench.handle(b"x" * 1_000, b"{", event(2, crm_id="ann"))
+    letters = {
+        letter.offset: letter
+        for _topic, _partition, key, value, headers in bench.producer.headers
+        for letter in (parse_dead_letter(key, value, headers, 0),)
+    }
+    assert (letters[0].key, letters[0].value, letters[0].headers) == (None, None, ())
+    assert letters[0].message.startswith("the value is not JSON")
+    assert letters[0].message.endswith("whole in ClickHouse and at its coordinates")
+    assert (letters[1].key, letters[1].value) == (b"k1", b"{")
+    (rows,) = bench.sink.written
+    assert {row.offset: (row.key, row.value) for row in rows.dead_letters} == {
+        0: (b"k0", b"x" * 1_000),
+        1: (b"k1", b"{"),
+    }
+    assert bench.customers() == {"2": "crm:ann"}
+
+
+@pytest.mark.parametrize(
+    "timestamp",
+    [-1, 1_790_000_000_000_000, 1_790_000_000_000_000_000, 2**63 - 1, -(2**63)],
+    ids=["none", "microseconds", "nanoseconds", "greatest", "least"],
+)
+async def test_a_timestamp_that_nobody_means_is_unknown(bench: Bench, timestamp: int) -> None:
+    record = Record(0, event(0, crm_id="ann"), None, "touchline.visit", 1, timestamp)
+    batch = bench.app.batch([record], TP("touchline.visit", 1))
+    await finish(batch, await bench.agent(batch))
+    ((sent, _told),) = bench.sent()
+    assert sent.received_at is None
+
+
 async def test_a_tombstone_is_a_dead_letter(bench: Bench) -> None:
     batch = bench.app.batch([Record(0, None, b"k", "touchline.visit")])
     await finish(batch, await bench.agent(batch))

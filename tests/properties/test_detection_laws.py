@@ -19,6 +19,7 @@ from streams.core.detection.detect import detect
 from streams.core.detection.lifecycle import final_of, transition
 from streams.core.detection.light import MINUTE, LightPolicy, light_of
 from streams.core.detection.ruleset import RuleSet
+from streams.core.facets import subjects_of
 from streams.rule_files import load_rules
 from tests import builders
 
@@ -390,6 +391,30 @@ def test_without_the_counterfactual_of_a_thousand_cuts_none_stands_on_its_eviden
         assert not stands_without(finding.counterfactual, evidence)
         for fewer in range(len(finding.counterfactual)):
             assert all(stands_without(gone, evidence) for gone in combinations(sorted(evidence), fewer))
+
+
+@given(st.builds(verdicts, st.integers(0, 10**9), st.integers(2, 10), st.sampled_from((4, 10, 50))))
+@settings(max_examples=300, deadline=None)
+def test_whoever_said_unresolved_and_got_no_resolution_in_time_is_evidence(line: list[Interaction]) -> None:
+    """No matter is lost in another's episode: for each alone the plain words of the rule hold."""
+    now = now_of(line, 4 * DAY)
+    found = {
+        one.identity
+        for finding in detect(ANN, line, now, rules()).findings
+        if finding.rule == "unresolved"
+        for one in finding.evidence
+    }
+    for said in line:
+        subjects = set(subjects_of(said))
+        if said.outcome != "unresolved" or not subjects:
+            continue
+        in_time = any(
+            one.outcome == "resolved"
+            and said.occurred_at < one.occurred_at <= said.occurred_at + 3 * DAY
+            and subjects & set(subjects_of(one))
+            for one in line
+        )
+        assert in_time or Identity(*said.key) in found
 
 
 @given(stories)

@@ -19,6 +19,7 @@ from streams.core.detection.detect import detect
 from streams.core.detection.lifecycle import final_of, transition
 from streams.core.detection.light import MINUTE, LightPolicy, light_of
 from streams.core.detection.ruleset import RuleSet
+from streams.core.facets import subjects_of
 from streams.rule_files import load_rules
 from tests import builders
 
@@ -126,6 +127,20 @@ def troubles(seed: int, length: int, days: int) -> list[Interaction]:
     return sorted(made, key=lambda one: one.position)
 
 
+KINDS_OF_TROUBLE = (
+    "wait",
+    "wait",
+    "wait",
+    "gave up",
+    "gave up",
+    "gave up",
+    "failed",
+    "failed",
+    "asked",
+    "charged",
+)
+
+
 def mixed_troubles(seed: int, length: int, days: int) -> list[Interaction]:
     """Small troubles that make each other graver: who gives up again, who is charged again, whom self-service fails."""
     rng = Random(seed)
@@ -133,14 +148,17 @@ def mixed_troubles(seed: int, length: int, days: int) -> list[Interaction]:
     for number in range(length):
         at = START + rng.randrange(days) * DAY + rng.choice((9, 10)) * HOUR
         name = f"i{number:02}"
-        match rng.choice(("wait", "wait", "wait", "gave up", "gave up", "gave up", "failed", "charged")):
+        match rng.choice(KINDS_OF_TROUBLE):
             case "wait":
                 more = {"outcome": "abandoned"} if rng.random() < 0.2 else {"treatment": "indifferent"}
                 one = builders.visit(at, ANN, id=name, wait=2000, **(more if rng.random() < 0.5 else {}))
             case "gave up":
                 one = builders.chat(at, ANN, id=name, ends="abandoned")
             case "failed":
-                one = builders.online("self_service", at, ANN, id=name, success=False)
+                mood = {"sentiment": -1.0} if rng.random() < 0.5 else {}
+                one = builders.online("self_service", at, ANN, id=name, success=False, reason="login", **mood)
+            case "asked":
+                one = builders.visit(at, ANN, id=name, reason="login")
             case _:
                 price = {"price_charged": Decimal(rng.choice(("15", "30"))), "price_agreed": Decimal(20)}
                 one = builders.visit(at, ANN, id=name, wait=2000, order_id="O", price_currency="EUR", **price)
@@ -390,6 +408,65 @@ def test_without_the_counterfactual_of_a_thousand_cuts_none_stands_on_its_eviden
         assert not stands_without(finding.counterfactual, evidence)
         for fewer in range(len(finding.counterfactual)):
             assert all(stands_without(gone, evidence) for gone in combinations(sorted(evidence), fewer))
+
+
+def attempts(seed: int, length: int) -> list[Interaction]:
+    """Self-service that fails on one day, and contacts on the next: some lie within a day of some attempts."""
+    rng = Random(seed)
+    made: list[Interaction] = []
+    for number in range(length):
+        at = START + rng.randrange(8) * HOUR
+        about = {"reason": rng.choice(("login", "login", "login", "payment"))}
+        if rng.random() < 0.6:
+            made.append(builders.online("self_service", at, ANN, id=f"i{number}", success=False, **about))
+        else:
+            made.append(builders.call(at + DAY - 2 * HOUR, ANN, id=f"i{number}", **about))
+    return sorted(made, key=lambda one: one.position)
+
+
+@given(st.builds(attempts, st.integers(0, 10**9), st.integers(3, 9)))
+@settings(max_examples=200, deadline=None)
+def test_no_smaller_set_keeps_failed_attempts_from_being_followed(line: list[Interaction]) -> None:
+    now = now_of(line)
+
+    def stand_without(gone: Sequence[Identity], evidence: set[Identity]) -> bool:
+        without = [one for one in line if Identity(*one.key) not in gone]
+        return any(
+            one.rule == "self_service_failed" and one.anchor in evidence
+            for one in detect(ANN, without, now, rules()).findings
+        )
+
+    for finding in detect(ANN, line, now, rules()).findings:
+        if finding.rule != "self_service_failed":
+            continue
+        evidence = {one.identity for one in finding.evidence}
+        assert not stand_without(finding.counterfactual, evidence)
+        for fewer in range(len(finding.counterfactual)):
+            assert all(stand_without(gone, evidence) for gone in combinations(sorted(evidence), fewer))
+
+
+@given(st.builds(verdicts, st.integers(0, 10**9), st.integers(2, 10), st.sampled_from((4, 10, 50))))
+@settings(max_examples=300, deadline=None)
+def test_whoever_said_unresolved_and_got_no_resolution_in_time_is_evidence(line: list[Interaction]) -> None:
+    """No matter is lost in another's episode: for each alone the plain words of the rule hold."""
+    now = now_of(line, 4 * DAY)
+    found = {
+        one.identity
+        for finding in detect(ANN, line, now, rules()).findings
+        if finding.rule == "unresolved"
+        for one in finding.evidence
+    }
+    for said in line:
+        subjects = set(subjects_of(said))
+        if said.outcome != "unresolved" or not subjects:
+            continue
+        in_time = any(
+            one.outcome == "resolved"
+            and said.occurred_at < one.occurred_at <= said.occurred_at + 3 * DAY
+            and subjects & set(subjects_of(one))
+            for one in line
+        )
+        assert in_time or Identity(*said.key) in found
 
 
 @given(stories)

@@ -29,7 +29,7 @@ class Absence:
     from `waiting_since` to `waiting_until` of the same subject), or the promise's due time. Acting exactly at it is
     in time. What comes later, up to a horizon after the finding was raised, puts it right. With `episode` all that
     `after` selects and shares a key with the first of it is one finding until fulfilled or a horizon
-    after it was raised.
+    after it was raised; nothing is one with what was fulfilled in time.
     """
 
     after: int
@@ -69,11 +69,13 @@ class Absence:
             if line.asks_for(anchor):
                 self._hold(line, anchor, by, deadline, expects)
             in_time = by is not None and (deadline is None or line.at[by] <= deadline)
+            if in_time:
+                continue
             members = [anchor]
             if episodes is not None:
                 until = None if by is None else line.at[by]
                 episodes.begin(members, until, None if deadline is None else deadline + line.horizon)
-            if in_time or deadline is None:
+            if deadline is None:
                 continue
             if line.now <= deadline:
                 next_due = earliest(next_due, deadline + 1)
@@ -98,7 +100,7 @@ class Absence:
         right, or is settled; and when one more of them will.
 
         Without the first the others begin episodes of their own, or belong to one that began before them; those
-        that do not stand yet, or never will, take others in.
+        that do not stand yet take others in.
         """
         members, raised_at, late = standing
         final_from = raised_at + line.horizon if late is None else line.at[late]
@@ -110,7 +112,9 @@ class Absence:
                 continue
             by = fulfilled(other)
             deadline = self._deadline(line, other, self._pauses(line, other, by))
-            if deadline is not None and (by is None or line.at[by] > deadline):
+            if by is not None and (deadline is None or line.at[by] <= deadline):
+                continue
+            if deadline is not None:
                 if deadline < min(line.now, final_from):
                     found.append(other)
                     continue
@@ -229,7 +233,9 @@ class _Standing(NamedTuple):
 
 
 class _Episodes:
-    """What is one until it is fulfilled."""
+    """What is one until it is fulfilled. What was fulfilled in time is no finding, so it begins none: who said the same
+    meanwhile is fulfilled by the same, or has a matter that nobody put right.
+    """
 
     def __init__(self, line: Line, final: Sequence[Finding]) -> None:
         self.line = line

@@ -6,7 +6,7 @@ The only kind that looks at findings in place of interactions; `detect` asks it 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol
+from typing import Final, Protocol
 
 from schemas.findings import Evidence, Finding, Identity, Severity
 from schemas.interaction import Micros
@@ -14,6 +14,8 @@ from streams.core.detection.bursts import bursts
 from streams.core.detection.cuts import Cut, Left, Place, fewest_interactions
 from streams.core.detection.draft import Draft, Told
 from streams.core.detection.spans import spoken
+
+_NOWHERE: Final[frozenset[Place]] = frozenset()
 
 
 class Otherwise(Protocol):
@@ -125,11 +127,11 @@ class _Left:
         self.since = since
         self.until = until
         self.otherwise = otherwise
+        self.concerned = otherwise.concerns if otherwise is not None else _never
         self.cuts = self._cuts([*members, *others])
         self.graver = [_cut(one) for one in grave]
-        concerned = otherwise.concerns if otherwise is not None else _never
-        self.unconcerned = [one for one in (*members, *others) if not concerned(one)]
-        self.grave_anyway = [_cut(one) for one in grave if not concerned(one)]
+        self.unconcerned = [one for one in (*members, *others) if not self.concerned(one)]
+        self.grave_anyway = [_cut(one) for one in grave if not self.concerned(one)]
 
     def without(self, gone: frozenset[Place]) -> Left | None:
         """What would be there to count; None: the same, less what rests on these."""
@@ -151,7 +153,15 @@ class _Left:
         return self._cuts([*self.unconcerned, *mild]), [*self.grave_anyway, *grave]
 
     def _cuts(self, findings: Sequence[Finding]) -> list[Cut]:
-        cuts = [_cut(one)._replace(member=one.finding_id in self.members) for one in findings]
+        cuts = [
+            _cut(one)._replace(
+                member=one.finding_id in self.members,
+                touched_by=frozenset([_placed(item) for item in one.evidence])
+                if self.concerned(one)
+                else _NOWHERE,
+            )
+            for one in findings
+        ]
         cuts.sort(key=_at)
         return cuts
 
@@ -191,10 +201,14 @@ def _evidence(members: Sequence[Finding], counterfactual: Sequence[Identity]) ->
 def _cut(finding: Finding) -> Cut:
     """A finding as it is counted: it goes when all of its own counterfactual does."""
     gone = frozenset(finding.counterfactual)
-    places = [(one.occurred_at, one.source, one.id) for one in finding.evidence if one.identity in gone]
+    places = [_placed(one) for one in finding.evidence if one.identity in gone]
     if not places:
         places = [(finding.raised_at, finding.anchor.source, finding.anchor.id)]
     return Cut(finding.raised_at, frozenset(places))
+
+
+def _placed(evidence: Evidence) -> Place:
+    return evidence.occurred_at, evidence.source, evidence.id
 
 
 def _facts(members: Sequence[Finding]) -> dict[str, str]:

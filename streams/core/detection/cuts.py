@@ -20,6 +20,8 @@ class Cut(NamedTuple):
     rests_on: frozenset[Place]
     member: bool = True
     """Whether it is counted as things are; else it may come to be."""
+    touched_by: frozenset[Place] = frozenset()
+    """Any of which may take it along, or make another of it, as `without` tells."""
 
 
 Left = tuple[Sequence[Cut], Sequence[Cut]]
@@ -65,9 +67,11 @@ class _Search:
         self.left = _TRIES
         carried: dict[Place, int] = {}
         for cut in cuts:
-            for place in cut.rests_on:
+            for place in cut.rests_on | cut.touched_by:
                 carried[place] = carried.get(place, 0) + 1
-        self.may_go: frozenset[Place] = frozenset().union(*[cut.rests_on for cut in cuts if cut.member])
+        self.may_go: frozenset[Place] = frozenset().union(
+            *[cut.rests_on | cut.touched_by for cut in cuts if cut.member]
+        )
         self.carries = carried
         self.most = max(carried.values(), default=1)
         """So many cuts go with one interaction at the most."""
@@ -125,6 +129,8 @@ class _Search:
     def _ways(self, window: Sequence[Cut], gone: frozenset[Place]) -> list[frozenset[Place]]:
         """What else must go for one of a window's cuts to go, the latest first: one of them has to."""
         ways = {way for cut in window if (way := cut.rests_on - gone) and way <= self.may_go}
+        for cut in window:
+            ways.update([frozenset((place,)) for place in cut.touched_by - gone if place in self.may_go])
         return sorted(ways, key=_descending, reverse=True)
 
     def _window(self, gone: frozenset[Place]) -> Sequence[Cut]:
@@ -158,7 +164,7 @@ class _Search:
         kept: list[Micros] = []
         taken = 0
         for cut in self.cuts:
-            if not cut.member or _goes(cut, gone):
+            if not cut.member or _goes(cut, gone) or not cut.touched_by.isdisjoint(gone):
                 continue
             kept.append(cut.at)
             if len(kept) >= self.at_least and self._stands(kept[-self.at_least], cut.at, graver):

@@ -21,7 +21,8 @@ class Repeat:
     after it was raised, and counting begins anew behind it. `distinct` counts different values in place of
     interactions. `per` are the prefixes of the keys to count by (`case:`), most telling first: of two findings, one
     with its evidence within the other's is dropped, and of two with equal evidence the one whose key comes later;
-    the one that stays tells the other's key too.
+    the one that stays tells the other's key too, and where all of its contacts share both keys, what puts either
+    right puts it right.
     """
 
     where: int
@@ -128,8 +129,15 @@ class Repeat:
                 continue
             for place, (theirs, other) in enumerate(kept):
                 if mine <= theirs:
-                    kept[place] = theirs, other._replace(subjects=(*other.subjects, draft.counted))
+                    stays = other._replace(subjects=(*other.subjects, draft.counted))
+                    if mine == theirs and _comes_earlier(draft.resolved_at, other.resolved_at):
+                        stays = stays._replace(evidence=draft.evidence, resolved_at=draft.resolved_at)
+                    kept[place] = theirs, stays
                     break
             else:
                 kept.append((mine, draft))
         return [draft for _, draft in kept]
+
+
+def _comes_earlier(one: Micros | None, other: Micros | None) -> bool:
+    return one is not None and (other is None or one < other)

@@ -60,11 +60,11 @@ class Succession:
         return found
 
     def _without(self, line: Line, firsts: Sequence[int], then: int) -> Sequence[int]:
-        """The fewest without which none of `firsts` would be followed: `then`, unless another would follow in its
-        place.
+        """The fewest without which none of `firsts` would be followed: `then` and those which another would follow in
+        its place, or all of `firsts`, if these are no more.
         """
-        others = any(self._nearest_after(line, first, but=then) is not None for first in firsts)
-        return firsts if others else (then,)
+        followed = [first for first in firsts if self._nearest_after(line, first, but=then) is not None]
+        return [*followed, then] if len(followed) + 1 < len(firsts) or not followed else firsts
 
     def _nearest_before(self, line: Line, then: int, selected: int) -> int | None:
         since = line.at[then] - self.within

@@ -15,6 +15,8 @@ from aiokafka.consumer.fetcher import READ_UNCOMMITTED, FetchResult
 from aiokafka.errors import CorruptRecordException
 from aiokafka.structs import TopicPartition
 
+from streams.kafka.foreign_names import RememberedBytes, records_behind
+
 
 class Record(msgspec.Struct, frozen=True, gc=False):
     """A consumed record: the attributes of aiokafka's `ConsumerRecord`."""
@@ -101,7 +103,7 @@ class BatchwiseTaking:
             if fetched._check_crcs and not batch.validate_crc():
                 raise CorruptRecordException(f"Invalid CRC - {tp}")
             if not batch.is_control_batch:
-                self._batch, self._rest = batch, _records(tp, batch)
+                self._batch, self._rest = batch, _records(tp, batch, fetched._records)
                 return True
             fetched.next_fetch_offset = batch.next_offset
         return False
@@ -122,7 +124,20 @@ class BatchwiseTaking:
         return portion
 
 
-def _records(tp: TopicPartition, batch: Iterable[Any]) -> Iterator[Record]:
+def _records(tp: TopicPartition, batch: Iterable[Any], source: Any) -> Iterator[Record]:
+    """The records of the batch that `source` gave last."""
+    data = source.latest if type(source) is RememberedBytes else None
+    record = None
+    try:
+        for record in _made(tp, batch):
+            yield record
+    except UnicodeDecodeError:
+        if data is None:
+            raise
+        yield from _made(tp, records_behind(None if record is None else record.offset, data))
+
+
+def _made(tp: TopicPartition, batch: Iterable[Any]) -> Iterator[Record]:
     topic, partition = tp.topic, tp.partition
     return (
         Record(

@@ -31,6 +31,7 @@ from faust.types import TP
 
 from schemas.interaction import Micros
 from streams.kafka.fetched import FetchedResults, Record
+from streams.kafka.foreign_names import remember_bytes
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +49,7 @@ class _ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
     """The assignment to which the records fetched last belong."""
 
     def _create_worker_consumer(self, transport: driver.Transport) -> AIOKafkaConsumer:
+        remember_bytes()
         consumer = super()._create_worker_consumer(transport)
         consumer._fetch_max_wait_ms = FETCH_WAIT_MS
         return consumer

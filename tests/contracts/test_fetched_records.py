@@ -1,11 +1,13 @@
 """`streams.kafka.fetched` against aiokafka's own way of taking records: an upgrade that changes it fails here."""
 
+import gzip
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
 from aiokafka import TopicPartition
+from aiokafka.consumer import fetcher
 from aiokafka.consumer.fetcher import READ_COMMITTED, READ_UNCOMMITTED, Fetcher, FetchResult, PartitionRecords
 from aiokafka.errors import CorruptRecordException
 from aiokafka.producer.message_accumulator import BatchBuilder
@@ -15,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.kafka.fetched import FetchedResults, Record
+from streams.kafka.foreign_names import RememberedBytes, records_behind, remember_bytes
 
 TP = TopicPartition("touchline.phone", 3)
 ATTRIBUTES = (
@@ -84,8 +87,10 @@ def _with_checksum(raw: bytearray) -> bytes:
     return bytes(raw)
 
 
-def result_of(raw: bytes, position: int, isolation: int = READ_UNCOMMITTED) -> FetchResult:
-    records = PartitionRecords(TP, MemoryRecords(raw), [], position, None, None, True, isolation)
+def result_of(
+    raw: bytes, position: int, isolation: int = READ_UNCOMMITTED, kept: Any = MemoryRecords
+) -> FetchResult:
+    records = PartitionRecords(TP, kept(raw), [], position, None, None, True, isolation)
     return FetchResult(TP, assignment=Assignment(position), partition_records=records, backoff=0)
 
 
@@ -130,7 +135,9 @@ LOG = b"".join(
     ),
 )
 def test_portions_and_positions_are_those_of_the_client(start: int, portions: list[int | None]) -> None:
-    assert taken(ours(result_of(LOG, start)), portions) == taken(result_of(LOG, start), portions)
+    theirs = taken(result_of(LOG, start), portions)
+    assert taken(ours(result_of(LOG, start)), portions) == theirs
+    assert taken(ours(result_of(LOG, start, kept=RememberedBytes)), portions) == theirs
 
 
 def test_records_are_structs_with_the_attributes_of_the_clients() -> None:
@@ -193,3 +200,42 @@ def test_a_batch_takes_a_record_of_neither_key_nor_value() -> None:
     ((record,), _), *_ = taken(ours(result_of(bytes(alone._buffer), 0)), [None])
     found = dict(zip(ATTRIBUTES, record, strict=True))
     assert (found["key"], found["value"], found["headers"]) == (None, None, (("why", b"x"), ("empty", None)))
+
+
+@pytest.mark.parametrize("compression", [0, 1])
+@pytest.mark.parametrize("portions", [[None], [1, None], [2, 1, None], [3, 3]])
+def test_a_header_name_that_is_no_utf_8_is_escaped_and_its_neighbours_pass(
+    compression: int, portions: list[int | None]
+) -> None:
+    named = DefaultRecordBatchBuilder(
+        2, 0, is_transactional=0, producer_id=-1, producer_epoch=-1, base_sequence=0, batch_size=10_000
+    )
+    for offset, name in enumerate(["a", "wrong", "b", "wrong", "c"]):
+        named.append(offset, 1_700_000_000_000, b"k", b"v%d" % offset, [(name, b"h")])
+    raw = bytearray(named.build()).replace(b"wrong", b"wr\xffng")
+    if compression:
+        raw[61:] = gzip.compress(raw[61:])
+        raw[8:12] = (len(raw) - 12).to_bytes(4, "big")
+        raw[22] |= compression
+    log = _with_checksum(raw) + batch(5, [5], 5)
+    seen = taken(ours(result_of(log, 0, kept=RememberedBytes)), portions)
+    records = [dict(zip(ATTRIBUTES, record, strict=True)) for found, _ in seen for record in found]
+    assert [record["value"] for record in records] == [b"v0", b"v1", b"v2", b"v3", b"v4", b"v5"]
+    names = [record["headers"][0][0] for record in records[:5]]
+    assert names == ["a", "wr\\xffng", "b", "wr\\xffng", "c"]
+    assert seen[-1][1] == 6
+
+
+def test_the_fetcher_keeps_bytes_where_we_remember_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "MemoryRecords" in Fetcher._proc_fetch_request.__code__.co_names
+    monkeypatch.setattr(fetcher, "MemoryRecords", MemoryRecords)
+    remember_bytes()
+    assert fetcher.MemoryRecords is RememberedBytes
+    raw = batch(7, [7], 7) + batch(8, [8, 9], 9)
+    kept = RememberedBytes(raw)
+    assert kept.size_in_bytes() == len(raw)
+    seen = []
+    while kept.has_next():
+        seen.append([record.offset for record in kept.next_batch()])
+        assert [record.offset for record in records_behind(None, kept.latest)] == seen[-1]
+    assert seen == [[7], [8, 9]]

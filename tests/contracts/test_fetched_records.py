@@ -15,6 +15,7 @@ from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from aiokafka.record.memory_records import MemoryRecords
 from hypothesis import given
 from hypothesis import strategies as st
+from kafka.record.memory_records import MemoryRecords as KafkaPythonRecords
 
 from streams.kafka.fetched import FetchedResults, Record
 from streams.kafka.foreign_names import RememberedBytes, records_behind, remember_bytes
@@ -31,6 +32,7 @@ ATTRIBUTES = (
     "headers",
     "checksum",
 )
+every_codec = pytest.mark.parametrize("codec", [0, 1, 2, 3, 4], ids=["none", "gzip", "snappy", "lz4", "zstd"])
 CONTROL = 0b100000
 """Bit of a batch's attributes: it marks the end of a transaction."""
 
@@ -182,7 +184,7 @@ def test_the_fetcher_keeps_results_where_we_put_ours() -> None:
     assert FetchResult.getall.__code__.co_varnames[:2] == ("self", "max_records")
 
 
-@pytest.mark.parametrize("codec", [0, 1, 2, 3, 4], ids=["none", "gzip", "snappy", "lz4", "zstd"])
+@every_codec
 def test_whatever_producers_compress_with_is_read(codec: int) -> None:
     (seen,) = taken(ours(result_of(batch(5, [5, 6, 7], 7, compression=codec), 5)), [None])
     assert [dict(zip(ATTRIBUTES, record, strict=True))["value"] for record in seen[0]] == [
@@ -190,6 +192,12 @@ def test_whatever_producers_compress_with_is_read(codec: int) -> None:
         b"v6",
         b"v7",
     ]
+
+
+@every_codec
+def test_the_client_of_the_commands_reads_it_too(codec: int) -> None:
+    records = KafkaPythonRecords(bytes(batch(5, [5, 6, 7], 7, compression=codec)))
+    assert [record.offset for record in records.next_batch()] == [5, 6, 7]
 
 
 def test_a_batch_takes_a_record_of_neither_key_nor_value() -> None:

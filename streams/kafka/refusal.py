@@ -12,8 +12,14 @@ from typing import Final, NamedTuple
 from streams.kafka.access import KafkaAccess, Sasl
 from streams.kafka.tls import TlsProblem
 
-_PATIENCE: Final = 3.0
-"""Seconds for each step."""
+_CONNECT_SECONDS: Final = 1.0
+"""For the connection to one broker; the client has tried for longer."""
+
+_ANSWER_SECONDS: Final = 3.0
+"""For each step behind it."""
+
+_LARGEST_ANSWER: Final = 2**20
+"""Bytes; whatever claims to be more is no answer of Kafka to what is asked here."""
 
 _PROTOCOL: Final = "TOUCHLINE_KAFKA__SECURITY_PROTOCOL"
 _TLS_RECORDS: Final = (b"\x15\x03", b"\x16\x03")
@@ -60,11 +66,15 @@ def refusal_of(access: KafkaAccess) -> Refusal | None:
     for broker in access.brokers:
         host, _, port = broker.rpartition(":")
         try:
-            connection = socket.create_connection((host.strip("[]"), int(port)), timeout=_PATIENCE)
+            connection = socket.create_connection((host.strip("[]"), int(port)), timeout=_CONNECT_SECONDS)
         except OSError:
             continue
+        connection.settimeout(_ANSWER_SECONDS)
         with connection:
-            return _asked(access, connection, broker, host.strip("[]"))
+            try:
+                return _asked(access, connection, broker, host.strip("[]"))
+            except (_Closed, OSError, ValueError, KeyError, struct.error):
+                return None  # it does what Kafka does not
     return None
 
 
@@ -121,16 +131,9 @@ def _entered(access: KafkaAccess, connection: socket.socket, broker: str) -> Ref
             f"set {_PROTOCOL}={protocol}, or check the port in TOUCHLINE_KAFKA__BOOTSTRAP",
             certain=isinstance(error, _SpeaksTls),
         )
-    except TimeoutError:
-        return None
-    try:
-        return (
-            _unnamed(access, connection, broker)
-            if access.sasl is None
-            else _named(access.sasl, connection, broker)
-        )
-    except (_Closed, OSError):
-        return None
+    if access.sasl is None:
+        return _unnamed(access, connection, broker)
+    return _named(access.sasl, connection, broker)
 
 
 def _unwelcome(access: KafkaAccess, broker: str, error: Exception) -> Refusal:
@@ -203,7 +206,10 @@ def _answer(connection: socket.socket, request: int, version: int, body: bytes) 
     size = _exactly(connection, 4)
     if size[:2] in _TLS_RECORDS:
         raise _SpeaksTls
-    return _exactly(connection, struct.unpack(">i", size)[0])[4:]
+    (length,) = struct.unpack(">i", size)
+    if not 4 <= length <= _LARGEST_ANSWER:
+        raise ValueError(f"{length} bytes are no answer")
+    return _exactly(connection, length)[4:]
 
 
 def _exactly(connection: socket.socket, size: int) -> bytes:

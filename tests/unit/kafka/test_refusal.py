@@ -155,6 +155,25 @@ def test_a_broker_that_cannot_be_connected_to_is_passed_over(papers: Papers) -> 
     assert broker in found.reason
 
 
+@pytest.mark.parametrize("said", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"\xff\xff\xff\xff", b"\0\0\0\4abcd"])
+def test_what_is_no_kafka_is_no_refusal_of_one(said: bytes) -> None:
+    def other(connection: socket.socket) -> None:
+        while request(connection):
+            connection.sendall(said)
+
+    assert asked(other, sasl=ann()) is None
+
+
+def test_a_broker_that_does_not_know_the_password_itself_is_not_believed() -> None:
+    first = b"r=somebody else's,s=c2FsdA==,i=4096"
+    impostor = {
+        API_VERSIONS: b"\0\0",
+        HANDSHAKE: struct.pack(">h", 0) + texts("SCRAM-SHA-512"),
+        AUTHENTICATE: struct.pack(">hhi", 0, -1, len(first)) + first,
+    }
+    assert asked(answering(impostor), sasl=ann("SCRAM-SHA-512")) is None
+
+
 def test_tls_where_there_is_none(papers: Papers) -> None:
     found = asked(OPEN, Tls(papers.authority))
     assert found is not None

@@ -49,6 +49,7 @@ def test_an_unknown_region_is_refused_with_its_name() -> None:
         ("Ann Lee <ann@example.com>", "ann@example.com"),
         ("Иван@Пример.БГ", "иван@пример.бг"),
         ("ann@xn--e1afmkfd.xn--90ae", "ann@пример.бг"),
+        ("ann@xn--bcher-kva.example", "ann@b\u00fccher.example"),
         ("e\u0301ve@example.com", "\u00e9ve@example.com"),
         ("Ann@Intranet.Local", "ann@intranet.local"),
     ],

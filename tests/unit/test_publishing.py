@@ -1,6 +1,7 @@
 """Reading, validating and sending lines, against a producer that records; pacing without a clock."""
 
 import io
+import itertools
 import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -16,6 +17,7 @@ from streams.kafka.access import KafkaAccess
 from streams.kafka.addressing import Addressing, EventAddressing, FactAddressing
 from streams.kafka.event_publisher import Pace
 from streams.kafka.publishing import (
+    DELIVERY_SECONDS,
     BrokerSilent,
     LinePublisher,
     PublishReport,
@@ -210,6 +212,22 @@ def test_a_broker_that_stops_answering_ends_the_work() -> None:
     producer = RecordingProducer(refuses={event(id="2"): KafkaTimeoutError("no memory in the buffer")})
     with pytest.raises(BrokerSilent, match="broker:9092"):
         publish([event(), event(id="2"), event(id="3")], producer)
+    assert producer.closed
+
+
+def test_a_broker_that_has_acknowledged_nothing_for_as_long_as_a_delivery_may_take_ends_the_work() -> None:
+    lines = [event(id=str(number)) for number in range(3)]
+    producer = RecordingProducer(loses=dict.fromkeys(lines[1:], KafkaTimeoutError("expired")))
+    passing = itertools.count(NOW, int(DELIVERY_SECONDS * 1_000_000 / 4))
+    publisher = LinePublisher(
+        "broker:9092",
+        EventAddressing(lambda name: f"t.{name}", Decoder("BG", 0, lambda *_: None)),
+        clock=lambda: next(passing),
+        producer=producer,
+        topics_on=lambda _: TOPICS,
+    )
+    with pytest.raises(BrokerSilent, match="stopped answering after 1 lines"):
+        publisher.publish(lines_of("events.jsonl", io.BytesIO(b"\n".join([*lines, *lines[1:], *lines[1:]]))))
     assert producer.closed
 
 

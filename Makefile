@@ -49,7 +49,7 @@ check: setup ## Format, lint, types, import contracts, generated documents
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m streams.settings_document --check
+	$(BIN)/python -m streams.settings.document --check
 	$(BIN)/python -m schemas.documents --check
 	$(BIN)/python -m schemas.compatibility
 	$(BIN)/python -m sinks.clickhouse.dictionary --check
@@ -80,7 +80,7 @@ $(PEERS): pyproject.toml
 	@touch $(PEERS)
 
 documents: setup ## Write the generated documents anew
-	$(BIN)/python -m streams.settings_document
+	$(BIN)/python -m streams.settings.document
 	$(BIN)/python -m schemas.documents
 	$(BIN)/python -m sinks.clickhouse.dictionary
 

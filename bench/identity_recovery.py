@@ -24,8 +24,8 @@ from sinks.clickhouse.pseudonyms import CLEAR
 from streams.app import build_knowledge
 from streams.garbage import rare_collections
 from streams.kafka.delivery import deliver
-from streams.kafka_settings import KafkaSettings
 from streams.settings import Settings
+from streams.settings.kafka import KafkaSettings
 
 CUSTOMERS = 200_000
 AT_ONCE = 20_000

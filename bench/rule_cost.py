@@ -17,12 +17,12 @@ from typing import Final, NamedTuple
 from schemas.codec import Rejected
 from schemas.interaction import Interaction, routing_key
 from schemas.topics import partition_of
+from streams.catalogue.rule_files import CATALOGUE, compile_files, load_rules, read_rules
 from streams.core.batch import advance_batch
 from streams.core.detection.customer import Detection
 from streams.core.policy import JourneyPolicy
 from streams.garbage import rare_collections
 from streams.policies import build_decoder, journey_policy
-from streams.rule_files import CATALOGUE, compile_files, load_rules, read_rules
 from streams.settings import Settings
 from streams.simulation.mess import SimulatedEvent
 from streams.simulation.simulation import Simulation

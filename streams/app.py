@@ -21,14 +21,14 @@ from streams.agents.owed import OWED_KEYS
 from streams.agents.rules import RulesPublisher
 from streams.agents.sink import Epochs, Persister, Sink
 from streams.agents.watchdog import Watchdog
+from streams.catalogue.rule_sets import rules_folder
 from streams.core.identification.known_erasures import Hashes
-from streams.identity_policy import identity_policy
 from streams.kafka.access import KafkaAccess
 from streams.kafka.store import TimelineStore
 from streams.kafka.transport import Transport
 from streams.policies import micros
-from streams.rule_sets import rules_folder
 from streams.settings import Settings
+from streams.settings.identity import identity_policy
 from streams.wiring import Wiring
 from streams.worker_agents import (
     Shared,

@@ -10,7 +10,8 @@ from sinks.notifications.pagerduty import PagerDuty
 from sinks.notifications.posting import Poster
 from sinks.notifications.webhook import Webhook
 from streams.core.alerting.policy import AlertPolicy, Route, Traits
-from streams.notification_settings import (
+from streams.settings import SettingsError
+from streams.settings.alerts import (
     SECRET_VARIABLE,
     AlertmanagerSettings,
     AlertSecrets,
@@ -22,7 +23,6 @@ from streams.notification_settings import (
     place_of_secret,
     secret_of,
 )
-from streams.settings import SettingsError
 
 if TYPE_CHECKING:
     from sinks.notifications.chat import Chat

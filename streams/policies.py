@@ -4,13 +4,13 @@ from datetime import timedelta
 
 from schemas.codec import Decoder
 from schemas.identity import FactDecoder
+from streams.catalogue.rule_files import load_rules
+from streams.catalogue.rule_sets import rules_folder
 from streams.core.detection.customer import Detection
 from streams.core.detection.light import LightPolicy
 from streams.core.identification.moves import CustomerOf
 from streams.core.identity import customer_of
 from streams.core.policy import JourneyPolicy
-from streams.rule_files import load_rules
-from streams.rule_sets import rules_folder
 from streams.settings import Settings
 
 

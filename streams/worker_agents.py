@@ -16,11 +16,11 @@ from streams.agents.marks import OwnMarks, source_name
 from streams.agents.notify import Notify
 from streams.agents.refusals import Refusals
 from streams.agents.sink import Epochs, Persister
+from streams.catalogue.rule_sets import compile_record
 from streams.core.detection.customer import Detection
 from streams.destinations import alert_policy, build_destinations
 from streams.kafka.delivery import SharedDelivery
 from streams.policies import build_decoder, build_fact_decoder, journey_policy, light_policy, micros
-from streams.rule_sets import compile_record
 from streams.settings import Settings
 from streams.wiring import Wiring
 

@@ -6,7 +6,7 @@ from schemas.findings import Finding, FindingChange, Light
 from schemas.interaction import Interaction
 from schemas.links import Link, Name, order_of
 from schemas.records import Journey, PlacedInteraction, SinkBatch, StandingFinding
-from streams.standing import Key
+from streams.history.standing import Key
 
 
 class ShownRows:
@@ -81,7 +81,7 @@ class ShownRows:
 
 
 class Stands:
-    """`streams.standing.Standing` of rows that are shown."""
+    """`streams.history.standing.Standing` of rows that are shown."""
 
     def __init__(self, rows: ShownRows) -> None:
         self.links, self.holders, self.interactions = rows.links, rows.holders, rows.interactions

@@ -17,8 +17,8 @@ from streams.garbage import collect_rarely
 from streams.kafka.access import KafkaAccess
 from streams.kafka.delivery import deliver
 from streams.kafka.store import State, TimelineStore
-from streams.kafka_settings import KafkaSettings
 from streams.settings import Settings
+from streams.settings.kafka import KafkaSettings
 
 
 class Event(msgspec.Struct, gc=False):

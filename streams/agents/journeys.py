@@ -34,6 +34,8 @@ from streams.agents.erasing import Sweep
 from streams.agents.isolate import Poison, poisonous
 from streams.agents.lanes import Batch, Rest, Unavailable, insist
 from streams.agents.partition import PartitionState
+from streams.catalogue.rule_files import RuleProblem
+from streams.catalogue.rule_sets import NO_RULES, told_version
 from streams.core.batch import BatchResult, advance_batch
 from streams.core.detection.customer import Detection
 from streams.core.identification.handover import NO_HANDOVER, Handover
@@ -42,8 +44,6 @@ from streams.core.policy import JourneyPolicy
 from streams.core.timeline import Identity, coordinates_of
 from streams.kafka.delivery import Item
 from streams.kafka.store import State
-from streams.rule_files import RuleProblem
-from streams.rule_sets import NO_RULES, told_version
 
 log = logging.getLogger(__name__)
 

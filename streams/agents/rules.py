@@ -16,9 +16,9 @@ from aiokafka.errors import KafkaError
 
 from schemas.interaction import Micros
 from schemas.rule_sets import RULES_KEY, RuleFiles, encode_rules
+from streams.catalogue.rule_files import RuleProblem, Unreadable
+from streams.catalogue.rule_sets import FileContents, read_contents, validated
 from streams.kafka.delivery import deliver
-from streams.rule_files import RuleProblem, Unreadable
-from streams.rule_sets import FileContents, read_contents, validated
 
 log = logging.getLogger(__name__)
 

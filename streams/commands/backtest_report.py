@@ -9,10 +9,10 @@ from typing import Any, Final
 from schemas.findings import SEVERITIES
 from schemas.interaction import DAY, Micros
 from schemas.timestamps import format_timestamp
-from streams.backtest import Period, Raised
 from streams.commands.columns import table
 from streams.core.detection.ruleset import RuleSet
-from streams.prediction import ANY_RULE, Predictions, Share, Verdict
+from streams.history.backtest import Period, Raised
+from streams.history.prediction import ANY_RULE, Predictions, Share, Verdict
 
 SHOWN_DAYS: Final = 31
 """Days that are drawn one by one; a longer period says its median and its busiest day."""

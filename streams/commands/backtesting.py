@@ -10,7 +10,6 @@ import click
 
 from schemas.interaction import Micros
 from schemas.timestamps import format_timestamp
-from streams.backtest import Period, Raised, raised_in
 from streams.commands.backtest_report import (
     Tally,
     difference,
@@ -24,8 +23,9 @@ from streams.commands.failures import CommandFailed
 from streams.commands.options import DURATION, INSTANT, print_json
 from streams.commands.servers import servers
 from streams.core.detection.ruleset import RuleSet
-from streams.outcome_labels import Label, LabelProblem, read_labels
-from streams.prediction import Judge
+from streams.history.backtest import Period, Raised, raised_in
+from streams.history.outcome_labels import Label, LabelProblem, read_labels
+from streams.history.prediction import Judge
 from streams.settings import Settings, load_settings
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ from typing import Any, Final
 
 import click
 
-from streams.addresses import broker_addresses
 from streams.commands.failures import CommandFailed
+from streams.settings.addresses import broker_addresses
 
 KINDS: Final = ("kafka", "mock")
 

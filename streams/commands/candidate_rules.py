@@ -4,9 +4,9 @@ from datetime import timedelta
 from pathlib import Path
 
 from schemas.interaction import Micros
+from streams.catalogue.rule_files import RuleProblem, compile_files, read_rules, rule_files
 from streams.commands.failures import CommandFailed
 from streams.core.detection.ruleset import RuleSet
-from streams.rule_files import RuleProblem, compile_files, read_rules, rule_files
 from streams.settings import Settings
 
 

@@ -44,9 +44,9 @@ def _check_destinations(settings: Settings) -> Check:
 
 
 def _check_routes(settings: Settings) -> Check:
+    from streams.catalogue.rule_files import RuleProblem, read_rules
+    from streams.catalogue.rule_sets import rules_folder
     from streams.commands.candidate_rules import files_of
-    from streams.rule_files import RuleProblem, read_rules
-    from streams.rule_sets import rules_folder
 
     try:
         rules = read_rules(files_of(rules_folder(settings.rules.directory)))

@@ -1,11 +1,11 @@
 """What `doctor` checks of rules: that those of the folder are valid, and that the workers accept what is published."""
 
+from streams.catalogue.rule_files import RuleProblem, load_rules
+from streams.catalogue.rule_sets import rules_folder
 from streams.commands.candidate_rules import horizon_of
 from streams.commands.checks import Check
 from streams.commands.rules_in_force import InForce, broker_or_none
 from streams.kafka.access import KafkaAccess
-from streams.rule_files import RuleProblem, load_rules
-from streams.rule_sets import rules_folder
 from streams.settings import Settings
 
 

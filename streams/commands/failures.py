@@ -52,7 +52,7 @@ def _settings(error: BaseException) -> Failure | None:
 
 
 def _rules(error: BaseException) -> Failure | None:
-    if type(error).__name__ == "RuleProblem" and _module_of(error) == "streams.rule_files":
+    if type(error).__name__ == "RuleProblem" and _module_of(error) == "streams.catalogue.rule_files":
         return Failure(str(error), "`touchline rules check` shows every problem", 1)
     return None
 

@@ -233,9 +233,9 @@ def snooze(
 
 def _known_rule(rule: str, has_findings: bool) -> None:
     """A misspelt rule would hush nothing, in silence."""
+    from streams.catalogue.rule_files import RuleProblem, read_rules
+    from streams.catalogue.rule_sets import rules_folder
     from streams.commands.candidate_rules import files_of
-    from streams.rule_files import RuleProblem, read_rules
-    from streams.rule_sets import rules_folder
 
     if has_findings:
         return

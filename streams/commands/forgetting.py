@@ -126,7 +126,7 @@ class Forgetting:
         from streams.commands.erasure_records import named_in
         from streams.core.identification.index import IdentityIndex
         from streams.core.identification.portrait import portrait
-        from streams.identity_policy import identity_policy
+        from streams.settings.identity import identity_policy
 
         policy = identity_policy(self._settings.identity)
         records = self._links()

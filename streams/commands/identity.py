@@ -17,10 +17,10 @@ from schemas.timestamps import format_timestamp
 from streams.commands.failures import CommandFailed
 from streams.commands.options import DURATION, print_json
 from streams.commands.servers import servers
-from streams.identity_policy import identity_policy
 from streams.kafka.access import KafkaAccess
 from streams.named_identifiers import by_kind, read_name
 from streams.settings import Settings, load_settings
+from streams.settings.identity import identity_policy
 
 WAIT: Final = timedelta(seconds=30)
 

@@ -13,8 +13,8 @@ from streams.commands.failures import NotAsExpected
 from streams.commands.options import print_json
 from streams.commands.servers import Servers, servers
 from streams.kafka.admin import Layout, Survey, broker_admin, create_missing, survey
-from streams.kafka_settings import KafkaSettings
 from streams.settings import Settings, load_settings
+from streams.settings.kafka import KafkaSettings
 
 
 class Migrated(NamedTuple):

@@ -24,8 +24,8 @@ from streams.commands.embedded import BrokerKind, start_broker, start_clickhouse
 from streams.commands.migrate import Migrated, bring_up_to_date
 from streams.commands.servers import Servers, access_to, clickhouse_target, http_target
 from streams.kafka.access import KafkaAccess
-from streams.kafka_settings import PLAINTEXT
 from streams.settings import Settings
+from streams.settings.kafka import PLAINTEXT
 
 Say = Callable[[str], None]
 Kind = Literal["kafka", "mock", "external"]

@@ -15,15 +15,15 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 from streams.commands.options import DURATION, INSTANT, print_json
 from streams.commands.servers import servers
 from streams.garbage import rare_collections
-from streams.identity_policy import identity_policy
-from streams.line_files import Source, once, sources_named
-from streams.replay import (
+from streams.history.line_files import Source, once, sources_named
+from streams.history.replay import (
     SHOWN_REJECTIONS,
     IsErased,
     Replay,
     ReplayReport,
 )
 from streams.settings import Settings, load_settings
+from streams.settings.identity import identity_policy
 
 if TYPE_CHECKING:
     from sinks.clickhouse.client import ClickHouseTarget

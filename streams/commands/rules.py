@@ -7,6 +7,9 @@ from typing import Any, NamedTuple
 import click
 
 from schemas.findings import SEVERITIES
+from streams.catalogue.rule_files import RuleProblem, compile_files, read_rules, rule_files
+from streams.catalogue.rule_fixtures import FixtureError, Result, run_fixtures
+from streams.catalogue.rule_sets import rules_folder
 from streams.commands.backtesting import backtest, diff
 from streams.commands.candidate_rules import files_of, horizon_of
 from streams.commands.columns import table
@@ -16,9 +19,6 @@ from streams.commands.rules_in_force import InForce, broker_or_none, found_by
 from streams.commands.servers import locate
 from streams.core.detection.rule import RuleFile
 from streams.core.detection.ruleset import version_of
-from streams.rule_files import RuleProblem, compile_files, read_rules, rule_files
-from streams.rule_fixtures import FixtureError, Result, run_fixtures
-from streams.rule_sets import rules_folder
 from streams.settings import Settings, load_settings
 
 

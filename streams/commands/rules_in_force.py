@@ -16,10 +16,10 @@ from kafka.errors import KafkaError
 from schemas.interaction import Micros
 from schemas.rule_sets import RULES_KEY
 from schemas.topics import INTERACTIONS, TIMELINES
+from streams.catalogue.rule_files import RuleProblem
+from streams.catalogue.rule_sets import compile_record, told_version
 from streams.kafka.access import KafkaAccess
 from streams.kafka.admin import PROTOCOL, BrokerRefused, BrokerUnreachable, broker_admin
-from streams.rule_files import RuleProblem
-from streams.rule_sets import compile_record, told_version
 
 PARTITION: Final = 0
 """Every partition has the record."""

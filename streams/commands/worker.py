@@ -10,7 +10,7 @@ from streams.ending import StopSignals
 
 if TYPE_CHECKING:
     from streams.kafka.access import KafkaAccess
-    from streams.kafka_settings import KafkaSettings
+    from streams.settings.kafka import KafkaSettings
 
 
 @click.command()

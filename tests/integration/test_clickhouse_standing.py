@@ -15,12 +15,12 @@ from sinks.clickhouse.client import connect
 from sinks.clickhouse.pseudonyms import CLEAR, Pseudonyms
 from sinks.clickhouse.standing import StandingRows, standing_rows
 from sinks.clickhouse.writer import ClickHouseWriter
+from streams.catalogue.rule_files import load_rules
 from streams.core.detection.customer import Detection
 from streams.core.identity import customer_of
 from streams.core.policy import JourneyPolicy
-from streams.line_files import Source
-from streams.replay import Replay
-from streams.rule_files import load_rules
+from streams.history.line_files import Source
+from streams.history.replay import Replay
 from tests.builders import instant, visit_line
 from tests.clickhouse_server import Database
 

@@ -28,6 +28,8 @@ from sinks.clickhouse.writer import ClickHouseWriter
 from sinks.embedded.home import Home
 from sinks.embedded.supervisor import Supervisor
 from streams import cli
+from streams.catalogue.rule_files import CATALOGUE, load_rules
+from streams.catalogue.rule_sets import read_folder
 from streams.commands import rules_in_force
 from streams.commands.embedded import start_clickhouse, start_mock
 from streams.commands.migrate import bring_up_to_date
@@ -35,8 +37,6 @@ from streams.commands.servers import Servers, clickhouse_target, http_target
 from streams.core.identity import customer_of
 from streams.kafka.access import KafkaAccess
 from streams.kafka.admin import PROTOCOL
-from streams.rule_files import CATALOGUE, load_rules
-from streams.rule_sets import read_folder
 from streams.settings import Settings, load_settings
 from streams.simulation import Simulation
 from tests.builders import interaction

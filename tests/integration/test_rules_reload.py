@@ -9,8 +9,8 @@ from typing import NamedTuple
 import pytest
 
 from schemas.vocabulary import Channel
+from streams.catalogue.rule_files import read_rule
 from streams.core.detection.ruleset import version_of
-from streams.rule_files import read_rule
 from tests.integration.pipeline_fixtures import Road, open_road, wait_until
 
 NOW = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=2)

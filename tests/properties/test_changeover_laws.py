@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from schemas.findings import Finding
 from schemas.interaction import DAY, Interaction
+from streams.catalogue.rule_files import CATALOGUE, compile_files, read_rules
 from streams.core.batch import BatchResult
 from streams.core.detection.customer import Detection
 from streams.core.detection.rule import RuleFile
-from streams.rule_files import CATALOGUE, compile_files, read_rules
 from tests.properties.test_detection_laws import long_stories, stories
 from tests.properties.test_remembered_laws import KEY, Customer, lives
 

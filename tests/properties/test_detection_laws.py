@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 
 from schemas.findings import Finding, Identity
 from schemas.interaction import DAY, SECOND, Interaction, Micros
+from streams.catalogue.rule_files import load_rules
 from streams.core.detection.calendars import HOUR
 from streams.core.detection.detect import detect
 from streams.core.detection.lifecycle import final_of, transition
 from streams.core.detection.light import MINUTE, LightPolicy, light_of
 from streams.core.detection.ruleset import RuleSet
 from streams.core.facets import subjects_of
-from streams.rule_files import load_rules
 from tests import builders
 
 ANN = "crm:ann"

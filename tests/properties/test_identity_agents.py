@@ -12,13 +12,13 @@ from schemas.findings import Contribution, Finding
 from schemas.interaction import CONTROL_KEY, DAY, Interaction, decode_interaction
 from schemas.links import Statement
 from streams.agents import journeys
+from streams.catalogue.rule_files import load_rules
+from streams.catalogue.rule_sets import rules_folder
 from streams.core.batch import advance_batch
 from streams.core.detection.customer import Detection
 from streams.core.identification.index import IdentityIndex
 from streams.core.identification.moves import customer_of
 from streams.core.identification.policy import IdentityPolicy
-from streams.rule_files import load_rules
-from streams.rule_sets import rules_folder
 from tests.properties.identity_agents import AgentWorld
 from tests.properties.identity_protocol import known_from_the_start
 from tests.properties.test_identity_laws import JOURNEYS, POLICIES, called, events, statements

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 
 from schemas.codec import Decoder
 from schemas.interaction import DAY
+from streams.catalogue.rule_files import load_rules
 from streams.core.detection.customer import Detection
 from streams.core.identity import customer_of
 from streams.core.policy import JourneyPolicy
-from streams.line_files import Source
-from streams.replay import Replay
-from streams.rule_files import load_rules
+from streams.history.line_files import Source
+from streams.history.replay import Replay
 from tests.builders import instant
 from tests.shown_rows import ShownRows, Stands
 

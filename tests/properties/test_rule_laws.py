@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 from schemas.findings import SEVERITIES
 from schemas.interaction import DAY, Interaction
 from schemas.vocabulary import INTERACTION_TYPES
+from streams.catalogue.rule_files import RuleProblem, compile_files, read_rule
 from streams.core.detection.calendars import HOUR
 from streams.core.detection.conditions import field_names
 from streams.core.detection.detect import detect
 from streams.core.detection.operands import RANGES
 from streams.core.detection.rule import SUBJECT_KEYS, RuleFile
 from streams.core.detection.sentences import FACTS
-from streams.rule_files import RuleProblem, compile_files, read_rule
 from tests.builders import interaction
 
 ANN = "crm:ann"

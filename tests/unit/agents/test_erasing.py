@@ -20,10 +20,10 @@ from schemas.rule_sets import RULES_KEY, encode_rules
 from streams.agents.lanes import Fenced
 from streams.agents.owed import OWED_KEYS
 from streams.agents.reserved import ERASURES_KEY, load_position
+from streams.catalogue.rule_sets import read_folder, rules_folder
 from streams.core.detection.remembered import decode_remembered
 from streams.core.state import decode_state
 from streams.core.timeline import coordinates_of
-from streams.rule_sets import read_folder, rules_folder
 from tests.builders import call, mail, revised
 from tests.unit.agents.fakes import HASHES, Known, Record
 from tests.unit.agents.test_journeys import Bench, records

@@ -29,13 +29,13 @@ from streams.agents.lanes import Fenced, Unavailable, finish
 from streams.agents.owed import OWED_KEYS
 from streams.agents.refusals import Refusals
 from streams.agents.sink import Persister
+from streams.catalogue.rule_sets import compile_record, read_folder, rules_folder
 from streams.core.batch import advance_batch
 from streams.core.detection.customer import Detection
 from streams.core.detection.light import DEFAULT_LIGHT
 from streams.core.policy import JourneyPolicy
 from streams.kafka.delivery import SharedDelivery
 from streams.kafka.store import State
-from streams.rule_sets import compile_record, read_folder, rules_folder
 from tests.builders import call, instant, visit
 from tests.unit.agents.fakes import App, Epochs, Known, Producer, Record, Sink, pauses
 

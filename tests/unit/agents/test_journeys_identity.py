@@ -26,10 +26,10 @@ from streams.agents.reserved import (
     load_limits,
     load_position,
 )
+from streams.catalogue.rule_sets import read_folder, rules_folder
 from streams.core.identification.policy import DEFAULT_POLICY, IdentityPolicy
 from streams.core.journeys import journey_id_of
 from streams.core.timeline import coordinates_of
-from streams.rule_sets import read_folder, rules_folder
 from tests.builders import call, instant, mail, revised
 from tests.unit.agents.fakes import Known, Record
 from tests.unit.agents.test_journeys import Bench, records

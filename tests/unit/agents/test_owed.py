@@ -6,14 +6,14 @@ import msgspec
 import pytest
 
 from streams.agents.owed import OWED_KEYS, Debt, Debts, dump_findings, stored_debts, tell_again
+from streams.catalogue.rule_files import load_rules
+from streams.catalogue.rule_sets import rules_folder
 from streams.core.batch import BatchResult, advance_batch
 from streams.core.detection.customer import Detection
 from streams.core.detection.light import DEFAULT_LIGHT
 from streams.core.identification.handover import Handover
 from streams.core.policy import DEFAULT_POLICY
 from streams.kafka.store import State
-from streams.rule_files import load_rules
-from streams.rule_sets import rules_folder
 from tests.builders import call
 
 RULES = Detection(load_rules(rules_folder(None)))

@@ -10,11 +10,11 @@ from aiokafka.errors import KafkaConnectionError, KafkaError, TopicAuthorization
 
 from schemas.interaction import DAY
 from schemas.rule_sets import RULES_KEY, RuleFiles, decode_rules
-from streams import rule_sets
 from streams.agents import rules as module
 from streams.agents.rules import RulesPublisher
-from streams.rule_files import RuleProblem
-from streams.rule_sets import compile_record, read_contents, read_folder, validated
+from streams.catalogue import rule_sets
+from streams.catalogue.rule_files import RuleProblem
+from streams.catalogue.rule_sets import compile_record, read_contents, read_folder, validated
 from tests.unit.agents.fakes import Producer
 
 RULE = """\

@@ -10,7 +10,7 @@ from schemas.interaction import Interaction
 from schemas.rule_sets import RULES_KEY, RuleFiles, encode_rules
 from streams.agents import journeys as module
 from streams.agents.lanes import finish
-from streams.rule_files import CATALOGUE
+from streams.catalogue.rule_files import CATALOGUE
 from tests.builders import call
 from tests.unit.agents.fakes import Record
 from tests.unit.agents.test_journeys import Bench, SlowSink, records

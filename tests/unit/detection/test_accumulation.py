@@ -7,8 +7,8 @@ import msgspec
 
 from schemas.findings import Finding
 from schemas.interaction import Interaction
+from streams.catalogue.rule_files import load_rules
 from streams.core.detection.detect import detect
-from streams.rule_files import load_rules
 from tests.builders import call, chat, instant, online, visit
 
 ANN = "crm:ann"

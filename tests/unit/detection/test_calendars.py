@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.interaction import DAY, Micros
-from streams.civil_time import holidays_of, zone_of
+from streams.catalogue.civil_time import holidays_of, zone_of
 from streams.core.detection.calendars import DEFAULT_CALENDAR, HOUR, OFFICE_WEEK, Calendar, day_number
 from tests.builders import instant
 

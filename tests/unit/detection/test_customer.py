@@ -6,12 +6,12 @@ import pytest
 
 from schemas.findings import FindingChange, Light
 from schemas.interaction import DAY, Interaction, Micros
+from streams.catalogue.rule_files import load_rules
 from streams.core.batch import BatchResult, advance_batch
 from streams.core.detection.customer import Detection
 from streams.core.detection.remembered import NOTHING_REMEMBERED, decode_remembered, encode_remembered
 from streams.core.policy import JourneyPolicy
 from streams.core.state import decode_state
-from streams.rule_files import load_rules
 from tests.builders import call, instant
 
 ANN = b"crm:ann"

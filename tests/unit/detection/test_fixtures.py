@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from streams.rule_files import load_rules
-from streams.rule_fixtures import FIXTURES, FixtureError, run_fixtures
+from streams.catalogue.rule_files import load_rules
+from streams.catalogue.rule_fixtures import FIXTURES, FixtureError, run_fixtures
 
 RULES = load_rules()
 IDS = [rule.id for rule in RULES.rules]

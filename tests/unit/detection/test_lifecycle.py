@@ -9,10 +9,10 @@ import pytest
 
 from schemas.findings import Finding, FindingChange, Identity, decode_change, encode_change
 from schemas.interaction import DAY, Interaction, Micros
+from streams.catalogue.rule_files import CATALOGUE, compile_files, load_rules, read_rules
 from streams.core.detection.detect import detect
 from streams.core.detection.lifecycle import Transition, transition
 from streams.core.detection.ruleset import RuleSet
-from streams.rule_files import CATALOGUE, compile_files, load_rules, read_rules
 from tests.builders import answer, call, instant, mail, online, revised
 
 ANN = "crm:ann"

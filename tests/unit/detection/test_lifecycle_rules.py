@@ -6,13 +6,13 @@ from typing import Any
 import pytest
 
 from schemas.interaction import Interaction
+from streams.catalogue.rule_files import CATALOGUE, compile_files, read_rules
 from streams.core.batch import advance_batch
 from streams.core.detection.calendars import HOUR
 from streams.core.detection.customer import Detection
 from streams.core.detection.rule import RuleFile
 from streams.core.identification.handover import Handover
 from streams.core.policy import DEFAULT_POLICY
-from streams.rule_files import CATALOGUE, compile_files, read_rules
 from tests.builders import answer, call, instant, online, revised, visit
 
 ANN, KEY = "crm:ann", b"crm:ann"

@@ -1,9 +1,9 @@
 """The light of a customer at an instant, to the point."""
 
 from schemas.interaction import DAY
+from streams.catalogue.rule_files import load_rules
 from streams.core.detection.detect import detect
 from streams.core.detection.light import DEFAULT_LIGHT, MINUTE, light_of
-from streams.rule_files import load_rules
 from tests.builders import call
 
 ANN = "crm:ann"

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 import pytest
 
 from schemas.interaction import Interaction, Micros
+from streams.catalogue.rule_files import load_rules
 from streams.core.batch import advance_batch
 from streams.core.detection.customer import Detection
 from streams.core.identification.handover import Handover
 from streams.core.policy import DEFAULT_POLICY
-from streams.rule_files import load_rules
 from tests.builders import answer, call, case_update, instant, mail, online, revised, visit
 
 ANN, KEY = "crm:ann", b"crm:ann"

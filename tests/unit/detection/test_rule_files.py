@@ -4,7 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from streams.rule_files import CATALOGUE, RuleProblem, compile_files, load_rules, read_rule, read_rules
+from streams.catalogue.rule_files import (
+    CATALOGUE,
+    RuleProblem,
+    compile_files,
+    load_rules,
+    read_rule,
+    read_rules,
+)
 
 RULE = """\
 id: long_wait

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from schemas.interaction import DAY, Interaction
+from streams.catalogue.rule_files import compile_files
 from streams.core.detection.detect import detect
 from streams.core.detection.rule import parse_rule
 from streams.core.detection.ruleset import RuleSet
 from streams.core.detection.sentences import FACTS, SentenceError, check_sentence, read_sentence, said
-from streams.rule_files import compile_files
 from tests.builders import call, case_update, interaction, mail
 
 ANN = "crm:ann"

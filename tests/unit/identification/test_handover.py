@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 
 from schemas.interaction import DAY, Interaction
+from streams.catalogue.rule_files import compile_files, load_rules
+from streams.catalogue.rule_sets import rules_folder
 from streams.core.anonymous import ANONYMOUS_KEY
 from streams.core.batch import BatchResult, advance_batch
 from streams.core.detection.customer import Detection
@@ -11,8 +13,6 @@ from streams.core.journeys import journey_id_of
 from streams.core.policy import DEFAULT_POLICY
 from streams.core.state import decode_state, identity_mark
 from streams.core.timeline import coordinates_of
-from streams.rule_files import compile_files, load_rules
-from streams.rule_sets import rules_folder
 from tests.builders import call, instant, mail, revised, visit
 
 ANN, KEY = "crm:ann", b"crm:ann"

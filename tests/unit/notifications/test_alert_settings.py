@@ -10,8 +10,8 @@ from schemas.interaction import SECOND
 from sinks.notifications.posting import Poster
 from streams.core.alerting.policy import Route
 from streams.destinations import alert_policy, build_destinations
-from streams.notification_settings import AlertSecrets, AlertSettings
 from streams.settings import SettingsError
+from streams.settings.alerts import AlertSecrets, AlertSettings
 from tests.alert_builders import MINUTE
 
 WHSEC = "whsec_" + "QUFB" * 10

@@ -16,11 +16,11 @@ import pytest
 from schemas.codec import Decoder
 from schemas.findings import Finding, Identity
 from schemas.interaction import DAY, Interaction, Micros
+from streams.catalogue.rule_files import load_rules
+from streams.catalogue.rule_sets import rules_folder
 from streams.core.batch import advance_batch
 from streams.core.detection.customer import Detection
 from streams.core.policy import DEFAULT_POLICY
-from streams.rule_files import load_rules
-from streams.rule_sets import rules_folder
 from streams.simulation import Simulation, Trouble
 
 UNTIL = datetime(2026, 11, 20, 12, tzinfo=UTC)

@@ -26,10 +26,10 @@ from sinks.clickhouse.finding_rows import (
 )
 from sinks.clickhouse.pseudonyms import CLEAR, Pseudonyms
 from sinks.clickhouse.rows import Rows
+from streams.catalogue.rule_files import compile_files, read_rule
 from streams.core.batch import advance_batch
 from streams.core.detection.customer import Detection
 from streams.core.policy import DEFAULT_POLICY
-from streams.rule_files import compile_files, read_rule
 from tests.builders import call, instant
 
 ANN = "crm:ann"

@@ -22,8 +22,8 @@ from math import sqrt
 from typing import Final, NamedTuple
 
 from schemas.interaction import Micros
-from streams.backtest import Period, Raised
-from streams.outcome_labels import Label
+from streams.history.backtest import Period, Raised
+from streams.history.outcome_labels import Label
 
 Z_95: Final = 1.959963984540054
 """The 97.5 % quantile of the standard normal distribution."""

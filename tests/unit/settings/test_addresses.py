@@ -2,7 +2,7 @@
 
 import pytest
 
-from streams.addresses import broker_addresses
+from streams.settings.addresses import broker_addresses
 
 
 @pytest.mark.parametrize(

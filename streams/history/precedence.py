@@ -5,7 +5,7 @@ revision; of equal ones the one that stands, else the first line.
 from typing import Final
 
 from schemas.interaction import Interaction
-from streams.standing import Key
+from streams.history.standing import Key
 
 _LINES: Final = 44
 """Bits of a rank below the revision: for so many lines, and one to say that it stood."""

@@ -13,18 +13,18 @@ from schemas.codec import Decoder
 from schemas.identity import FactDecoder
 from schemas.interaction import DAY
 from schemas.records import Coordinates, Journey, PlacedInteraction, SinkBatch
+from streams.catalogue.rule_files import load_rules
 from streams.core.batch import advance_batch
 from streams.core.detection.customer import Detection
 from streams.core.identity import customer_of
 from streams.core.policy import JourneyPolicy
-from streams.line_files import Source, digest, once, sources_named
-from streams.replay import (
+from streams.history.line_files import Source, digest, once, sources_named
+from streams.history.replay import (
     CHUNK,
     Replay,
     ReplayReport,
 )
-from streams.rule_files import load_rules
-from streams.standing import Stood, righted
+from streams.history.standing import Stood, righted
 from tests.builders import visit_line
 from tests.shown_rows import ShownRows, Stands
 

@@ -20,10 +20,10 @@ from pydantic import (
 
 from schemas.ahead import PURE
 from streams.durations import Duration
-from streams.kafka_settings import KafkaSettings
-from streams.notification_settings import AlertSecrets, AlertSettings
-from streams.section import Count, Number, Section, Whole
-from streams.word_lists import WordList
+from streams.settings.alerts import AlertSecrets, AlertSettings
+from streams.settings.identity import IdentitySettings
+from streams.settings.kafka import KafkaSettings
+from streams.settings.section import Count, Number, Section, Whole
 
 PREFIX = "TOUCHLINE_"
 CONFIG = "TOUCHLINE_CONFIG"
@@ -110,66 +110,6 @@ class TimeSettings(Section):
         timedelta(minutes=5), description="How far ahead of the clock occurred_at may be"
     )
     tick: Positive = Field(timedelta(seconds=1), description="How often watermarks are published")
-
-
-class IdentitySettings(Section):
-    """How identifiers are normalised at the edge, how they are stored, and which link: alike for all workers."""
-
-    region: str = Field("BG", description="ISO 3166 country of phone numbers without a country code")
-    clear_text: bool = Field(
-        False, description="Store phone numbers, addresses and devices in ClickHouse as they are, not hashed"
-    )
-    hash_key: SecretStr | None = Field(
-        None,
-        min_length=16,
-        description="Secret key of those hashes, the same for all workers; unset: made once and kept in the home",
-    )
-    customers_of_contract: Count = Field(3, description="CRM ids that one contract may have")
-    customers_of_loyalty: Count = Field(3, description="CRM ids that one loyalty card may have")
-    customers_of_phone: Count = Field(1, description="Customers that one telephone number may have")
-    customers_of_email: Count = Field(1, description="Customers that one address may have")
-    customers_of_device: Count = Field(1, description="Customers that one device may have")
-    companions_of_phone: Count = Field(
-        4,
-        description="Numbers, or addresses, that are seen with one telephone number before it links no more",
-    )
-    companions_of_email: Count = Field(4, description="The same for one address")
-    companions_of_device: Count = Field(4, description="The same for one device")
-    hub: Count = Field(
-        1_000, description="Identifiers of any kind that one may be seen with before it links no more"
-    )
-    own_numbers: WordList = Field(
-        frozenset(), description="The company's own telephone numbers: they name nobody"
-    )
-    own_domains: WordList = Field(
-        frozenset(), description="The company's own domains: addresses there name nobody"
-    )
-    blocked: WordList = Field(
-        frozenset(), description="Identifiers that never link, such as `phone:+359888123456,device:kiosk-7`"
-    )
-    words: WordList = Field(
-        frozenset(),
-        description="Values that name nobody, besides `unknown`, `anonymous`, `test` and their like",
-    )
-
-    @model_validator(mode="after")
-    def _lists_can_be_read(self) -> "IdentitySettings":
-        if self.own_numbers or self.blocked:
-            from streams.identity_policy import identity_policy
-
-            identity_policy(self)
-        return self
-
-    @field_validator("region")
-    @classmethod
-    def _region_has_numbers(cls, value: str) -> str:
-        import phonenumbers
-
-        if value not in phonenumbers.SUPPORTED_REGIONS:
-            raise ValueError(
-                f"{value!r} is no country with telephone numbers; write two capitals, such as BG"
-            )
-        return value
 
 
 class RulesSettings(Section):

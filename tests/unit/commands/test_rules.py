@@ -11,15 +11,15 @@ from schemas.findings import SEVERITIES
 from schemas.interaction import DAY
 from schemas.rule_sets import RuleFiles, encode_rules
 from streams import cli
-from streams.backtest import Period, Raised
+from streams.catalogue.rule_files import CATALOGUE, load_rules, read_rules
+from streams.catalogue.rule_sets import read_folder
 from streams.commands import rules, rules_in_force
 from streams.commands.backtest_report import Tally, difference, percent
 from streams.commands.columns import table
 from streams.commands.rules import told_of
 from streams.commands.rules_in_force import InForce, published
 from streams.core.detection.ruleset import version_of
-from streams.rule_files import CATALOGUE, load_rules, read_rules
-from streams.rule_sets import read_folder
+from streams.history.backtest import Period, Raised
 
 Capture = pytest.CaptureFixture[str]
 

@@ -18,11 +18,11 @@ from schemas.codec import Decoder
 from schemas.findings import Finding, FindingChange
 from schemas.interaction import DAY, Interaction, Micros
 from schemas.timestamps import format_timestamp, parse_timestamp
+from streams.catalogue.rule_files import CATALOGUE, load_yaml
 from streams.core.detection.detect import detect
 from streams.core.detection.lifecycle import transition
 from streams.core.detection.ruleset import RuleSet
 from streams.core.identity import customer_of
-from streams.rule_files import CATALOGUE, load_yaml
 
 FIXTURES: Final = CATALOGUE / "fixtures"
 

@@ -9,8 +9,7 @@ import msgspec
 
 from schemas.interaction import Micros
 from schemas.rule_sets import RuleFiles, decode_rules, encode_rules
-from streams.core.detection.ruleset import RuleSet
-from streams.rule_files import (
+from streams.catalogue.rule_files import (
     CATALOGUE,
     RuleProblem,
     Unreadable,
@@ -19,6 +18,7 @@ from streams.rule_files import (
     parse_rules,
     rule_files,
 )
+from streams.core.detection.ruleset import RuleSet
 
 FileContents = Mapping[str, bytes | Unreadable]
 """What each rule file holds, by its path in the order of names."""

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from streams.identity_policy import identity_policy
 from streams.settings import SettingsError, load_settings
+from streams.settings.identity import identity_policy
 
 
 @pytest.fixture

@@ -36,9 +36,9 @@ from streams.core.identification.rows import identity_row
 from streams.core.identification.told import Telling, newest_tellings
 from streams.core.policy import JourneyPolicy
 from streams.core.timeline import coordinates_of
-from streams.line_files import Source, digest
-from streams.precedence import Precedence
-from streams.standing import Righted, Standing, Stood, righted
+from streams.history.line_files import Source, digest
+from streams.history.precedence import Precedence
+from streams.history.standing import Righted, Standing, Stood, righted
 
 CHUNK = 5_000
 """Lines, or interactions of whole customers, that are written at once."""

@@ -8,8 +8,8 @@ import pytest
 from streams.commands.servers import access_to
 from streams.kafka.access import KafkaAccess, Sasl
 from streams.kafka.tls import Tls
-from streams.kafka_settings import PLAINTEXT
 from streams.settings import Settings, SettingsError, load_settings
+from streams.settings.kafka import PLAINTEXT
 from tests.certificates import KEY_PASSWORD, Papers, make_papers
 
 BROKER = {"BOOTSTRAP": "kafka:9094"}

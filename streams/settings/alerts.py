@@ -32,7 +32,7 @@ from sinks.notifications.addresses import checked_url
 from sinks.notifications.pagerduty import EVENTS_URL
 from sinks.notifications.signature import SECRET_FORM, secret_bytes
 from streams.durations import Duration
-from streams.section import Count, Section
+from streams.settings.section import Count, Section
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
 _Positive = Annotated[Duration, Field(gt=timedelta(0))]

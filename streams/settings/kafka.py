@@ -11,10 +11,10 @@ from typing import Annotated, Final, Literal
 from pydantic import BeforeValidator, Field, SecretStr, ValidationInfo, field_validator
 
 from schemas.topics import DEFAULT_PARTITIONS, DEFAULT_PREFIX
-from streams.addresses import broker_addresses
 from streams.kafka.access import KafkaAccess, Mechanism, Sasl
 from streams.kafka.tls import Tls, TlsProblem, check_certificates, check_key, check_readable
-from streams.section import Count, Section
+from streams.settings.addresses import broker_addresses
+from streams.settings.section import Count, Section
 
 SecurityProtocol = Literal["plaintext", "ssl", "sasl_plaintext", "sasl_ssl"]
 

@@ -14,9 +14,9 @@ from streams.core.detection.conditions import compile_condition, field_names, re
 from streams.core.detection.operands import words_of
 from streams.core.detection.rule import Case, SequenceCase
 from streams.core.detection.sentences import FACTS
-from streams.outcome_labels import parse_labels
+from streams.history.outcome_labels import parse_labels
 
-DOCUMENT = (Path(__file__).parents[2] / "docs" / "rules.md").read_text("utf-8")
+DOCUMENT = (Path(__file__).parents[3] / "docs" / "rules.md").read_text("utf-8")
 CASES: tuple[type[BaseModel], ...] = get_args(get_args(Case)[0])
 COMMON = set.intersection(*(set(case.model_fields) for case in CASES)) - {"kind"}
 QUOTED = re.compile(r"`([^`]+)`")

@@ -12,13 +12,13 @@ import yaml
 from pydantic import ValidationError
 
 from schemas.interaction import DAY, Micros
-from streams.civil_time import UnknownCountry, UnknownZone, holidays_of, zone_of
+from streams.catalogue.civil_time import UnknownCountry, UnknownZone, holidays_of, zone_of
 from streams.core.detection.calendars import Calendar
 from streams.core.detection.rule import RuleFile, parse_rule
 from streams.core.detection.rule_calendar import CalendarFile
 from streams.core.detection.ruleset import RuleSet, compile_rules
 
-CATALOGUE: Final = Path(__file__).parent / "rules"
+CATALOGUE: Final = Path(__file__).parents[1] / "rules"
 """The rules that ship."""
 
 _LEFTOVERS: Final = (".", "#", "~")

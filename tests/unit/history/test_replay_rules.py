@@ -9,7 +9,7 @@ from streams.core.detection.customer import Detection
 from tests.builders import instant
 from tests.shown_rows import ShownRows
 from tests.unit.detection.test_lifecycle_rules import BEFORE, rules
-from tests.unit.test_replay import replayed, visit
+from tests.unit.history.test_replay import replayed, visit
 
 Said = tuple[str, str, str | None]
 EDITED = rules("unresolved", cool_down=HOUR)

@@ -10,14 +10,14 @@ from hypothesis import strategies as st
 from schemas.codec import Decoder
 from schemas.findings import Severity
 from schemas.interaction import DAY, SECOND, Interaction, Micros
-from streams import backtest
-from streams.backtest import Period, Raised, raised_in
+from streams.catalogue.rule_files import load_rules
 from streams.core.detection.detect import detect
 from streams.core.detection.ruleset import RuleSet
 from streams.core.identity import customer_of
-from streams.outcome_labels import Label, LabelProblem, parse_labels
-from streams.prediction import ANY_RULE, Judge, Predictions, Share
-from streams.rule_files import load_rules
+from streams.history import backtest
+from streams.history.backtest import Period, Raised, raised_in
+from streams.history.outcome_labels import Label, LabelProblem, parse_labels
+from streams.history.prediction import ANY_RULE, Judge, Predictions, Share
 from streams.simulation import Simulation
 from tests.builders import call, instant, interaction
 

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from schemas.interaction import DAY
+from streams.catalogue.rule_files import load_rules
 from streams.commands import checks_rules
 from streams.commands.checks_rules import check_rules, judge_rules
 from streams.commands.rules_in_force import InForce
-from streams.rule_files import load_rules
 from streams.settings import load_settings
 
 HERE = InForce("v1", {"gave_up": "g1"}, "the topic t")

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from schemas.interaction import DAY
 from schemas.rule_sets import RuleFiles, decode_rules, encode_rules
-from streams.rule_files import CATALOGUE, RuleProblem, Unreadable, read_rule, rule_files
-from streams.rule_sets import NO_RULES, compile_record, read_folder, told_version, validated
+from streams.catalogue.rule_files import CATALOGUE, RuleProblem, Unreadable, read_rule, rule_files
+from streams.catalogue.rule_sets import NO_RULES, compile_record, read_folder, told_version, validated
 
 STRANGE = {
     "a key that is a list": "? [a, b]\n: c\n",

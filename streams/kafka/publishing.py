@@ -6,6 +6,7 @@ goes is told by `streams.kafka.addressing`. For a simulation at a steady rate se
 
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, BinaryIO, Final, NamedTuple
 
@@ -147,7 +148,9 @@ class LinePublisher:
             when = f"stopped answering after {self._published} lines"
             raise BrokerSilent(f"the broker at {self._access} {when}: {error}") from error
         finally:
-            producer.close(timeout=5)
+            # What it has to say at its end has been said by what ended it, or is of lines that are acknowledged.
+            with suppress(KafkaTimeoutError):
+                producer.close(timeout=5)
         return PublishReport(self._read, self._published, self._rejected, self._undelivered)
 
     def _refuse_missing_topics(self) -> None:

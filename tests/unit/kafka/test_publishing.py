@@ -231,6 +231,16 @@ def test_a_broker_that_has_acknowledged_nothing_for_as_long_as_a_delivery_may_ta
     assert producer.closed
 
 
+def test_a_producer_that_cannot_be_closed_hides_no_reason() -> None:
+    class Stuck(RecordingProducer):
+        def close(self, timeout: float) -> None:  # noqa: ARG002
+            raise KafkaTimeoutError("waiting for future")
+
+    producer = Stuck(refuses={event(id="2"): KafkaTimeoutError("no memory in the buffer")})
+    with pytest.raises(BrokerSilent, match="stopped answering after 0 lines"):
+        publish([event(), event(id="2")], producer)
+
+
 def test_a_broker_that_is_not_there_is_named() -> None:
     def nobody(**settings: Any) -> None:  # noqa: ARG001
         raise KafkaConnectionError("refused")

@@ -46,7 +46,7 @@ def _module_of(error: BaseException) -> str:
 
 
 def _settings(error: BaseException) -> Failure | None:
-    if type(error).__name__ == "SettingsError" and _module_of(error) == "streams.settings":
+    if type(error).__name__ == "SettingsError" and _module_of(error) == "streams.settings.tree":
         return Failure(str(error), "docs/settings.md lists every setting", 2)
     return None
 

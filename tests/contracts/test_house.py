@@ -17,8 +17,9 @@ from packaging.requirements import Requirement
 import schemas
 from schemas.ahead import COMPILED
 from sinks.embedded.kafka.maven import KAFKA_VERSION
-from streams import cli, settings_document
+from streams import cli
 from streams.settings import NOT_SETTINGS, load_settings
+from streams.settings import document as settings_document
 
 ROOT = Path(__file__).resolve().parents[2]
 PASSWORD = "TOUCHLINE_CLICKHOUSE__PASSWORD"

@@ -220,7 +220,7 @@ def test_a_broker_that_has_acknowledged_nothing_for_as_long_as_a_delivery_may_ta
     producer = RecordingProducer(loses=dict.fromkeys(lines[1:], KafkaTimeoutError("expired")))
     passing = itertools.count(NOW, int(DELIVERY_SECONDS * 1_000_000 / 4))
     publisher = LinePublisher(
-        "broker:9092",
+        KafkaAccess("broker:9092"),
         EventAddressing(lambda name: f"t.{name}", Decoder("BG", 0, lambda *_: None)),
         clock=lambda: next(passing),
         producer=producer,

@@ -48,6 +48,9 @@ CONTESTANTS: Final = (
     ),
     Contestant("pipeline", "d", "whole pipeline into ClickHouse, no rules", None, PIPELINE_EVENTS),
     Contestant("pipeline-rules", "d'", "whole pipeline, all rules in force", None, PIPELINE_EVENTS),
+    Contestant(
+        "pipeline-acquainted", "d\"", "the same, customers known from before", None, PIPELINE_EVENTS // 2
+    ),
     Contestant("quix", "e", "count in Quix Streams, state", "quix_count", 100_000, peer=True),
     Contestant("bytewax", "f", "count in bytewax, recovery on", "bytewax_count", 400_000, peer=True),
 )  # fmt: skip
@@ -86,7 +89,9 @@ class Contest:
         if one.module is None:
             if self._load is None:
                 raise ValueError("the pipeline needs a load")
-            return run_pipeline(self._arena, self._load, group, rules=one.name == "pipeline-rules")
+            acquainted = one.name == "pipeline-acquainted"
+            rules = acquainted or one.name == "pipeline-rules"
+            return run_pipeline(self._arena, self._load, group, rules=rules, acquainted=acquainted)
         if one.changelog is not None:
             self._arena.make_topic(one.changelog.format(group=group), compacted=True)
         with tempfile.TemporaryDirectory(prefix="touchline-bench-") as directory:

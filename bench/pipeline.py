@@ -86,29 +86,51 @@ def pinned_worker(arena: Arena, environment: dict[str, str], log: Path) -> Child
     )
 
 
-def run_pipeline(arena: Arena, load: PipelineLoad, name: str, *, rules: bool) -> Reading:
+def run_pipeline(
+    arena: Arena, load: PipelineLoad, name: str, *, rules: bool, acquainted: bool = False
+) -> Reading:
     """Publish the load, then let one worker take it in. Without `rules` its folder of rules is empty.
 
-    Raises `PipelineStuck`.
+    `acquainted`: the first half of the load is taken in by a worker before it, which is not measured, so that the one
+    that is meets customers, links and journeys that are known, as on any day but the first. Raises `PipelineStuck`.
     """
+    half = len(load.events) // 2
+    before, measured = (load.events[:half], load.events[half:]) if acquainted else ((), load.events)
     with tempfile.TemporaryDirectory(prefix="touchline-bench-") as scratch:
         home = Path(scratch)
         empty = home / "no-rules"
         empty.mkdir()
         settings, environment = pipeline_settings(arena, name, home, None if rules else empty)
         reached = arena.prepare_pipeline(settings)
-        published = EventPublisher(
-            arena.kafka, lambda channel: RAW[channel].full_name(settings.kafka.prefix)
-        ).run(load.events)
-        worker = pinned_worker(arena, environment, home / "worker.log")
+
+        def publish(events: Sequence[SimulatedEvent]) -> int:
+            topic_of = {channel: topic.full_name(settings.kafka.prefix) for channel, topic in RAW.items()}
+            return EventPublisher(arena.kafka, topic_of.__getitem__).run(events)
+
         client = connect(reached.clickhouse)
         try:
-            worker.start()
-            return _observe(worker, client, published)
+            known = 0
+            if before:
+                known = publish(before)
+                _take_in(arena, environment, home / "worker-before.log", client, known)
+            published = publish(measured)
+            seen = _take_in(arena, environment, home / "worker.log", client, known + published)
+            return seen._replace(records=published)
         finally:
-            worker.stop()
             client.execute(f"DROP DATABASE {settings.clickhouse.database}")
             client.disconnect()
+
+
+def _take_in(
+    arena: Arena, environment: dict[str, str], log: Path, client: InsertingClient, published: int
+) -> Reading:
+    """One worker, from its start until all that was published so far has arrived."""
+    worker = pinned_worker(arena, environment, log)
+    try:
+        worker.start()
+        return _observe(worker, client, published)
+    finally:
+        worker.stop()
 
 
 def _observe(worker: Child, client: InsertingClient, published: int) -> Reading:

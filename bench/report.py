@@ -186,7 +186,7 @@ class Results(NamedTuple):
         whole = self.figures.get("pipeline")
         if whole is not None:
             total = 1e6 / whole.by_cpu.median
-            yield f"| Kafka's protocol twice, ClickHouse's once, event loop, Faust, start-up | {total - together:.1f} |"
+            yield f"| links and sightings, Kafka's protocol three times, ClickHouse's once, event loop, Faust | {total - together:.1f} |"
             yield f"| **the worker (d)** | **{total:.1f}** |"
 
 

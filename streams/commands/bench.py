@@ -17,7 +17,16 @@ if TYPE_CHECKING:
     from bench.contest import Contestant
     from bench.report import Results
 
-NAMES = ("raw-poll", "faust", "touchline-count", "pipeline", "pipeline-rules", "quix", "bytewax")
+NAMES = (
+    "raw-poll",
+    "faust",
+    "touchline-count",
+    "pipeline",
+    "pipeline-rules",
+    "pipeline-acquainted",
+    "quix",
+    "bytewax",
+)
 EXTRAS = ("budget", "rules", "memory", "latency", "identity")
 
 

@@ -38,6 +38,11 @@ def wait_until_told(worker: Child, times: int) -> None:
     wait_until(lambda: worker.output().count(said) >= times, SPOKEN_EVERY + 15, worker.account)
 
 
+def wait_until_told_of_the_end(worker: Child) -> None:
+    """Wait until the worker has said that ClickHouse answers again: what comes then is another outage."""
+    wait_until(lambda: "ClickHouse answers again" in worker.output(), 30, worker.account)
+
+
 def server_pid(clickhouse: EmbeddedClickHouse) -> int:
     process = clickhouse._process
     assert process is not None
@@ -70,6 +75,7 @@ def test_an_outage_is_waited_for(broker: str, clickhouse: EmbeddedClickHouse, tm
         finally:
             os.kill(frozen, signal.SIGCONT)
         road.wait_until_balanced(45)
+        wait_until_told_of_the_end(road.workers[0])
         assert [worker.pid for worker in road.workers] == workers, "an outage is no reason to start anew"
 
         # It is gone, and a worker dies meanwhile with batches that only it has read.

@@ -148,7 +148,9 @@ def test_the_example_of_the_data_dictionary_runs(
         findings=(FindingChange("raised", severe, lasting, "completed"),),
         lights=(Light("crm:ann", lasting, 10_000, "red", (), (line,)),),
         alerts=(
-            AlertRow("f1", "crm:ann", "overcharge", "severe", "raised", "", "suppressed", "no_route", 1, 1),
+            AlertRow(
+                "f1", "crm:ann", "overcharge", "severe", "raised", "", "suppressed", "no_route", lasting, 1
+            ),
         ),
         fading=Fading(1, 2_250, 6_750),
         identities=(IdentityRow("crm:ann", "crm:ann", False, it.occurred_at, ("crm/7",)),),

@@ -35,6 +35,10 @@ class Contestant(NamedTuple):
     records: int
     peer: bool = False
     changelog: str | None = None
+    rules: bool = False
+    """Of the pipeline, which has no module: all rules in force."""
+    acquainted: bool = False
+    """Of the pipeline: its customers are known from before."""
 
 
 CONTESTANTS: Final = (
@@ -47,9 +51,10 @@ CONTESTANTS: Final = (
         changelog="{group}-counts-changelog",
     ),
     Contestant("pipeline", "d", "whole pipeline into ClickHouse, no rules", None, PIPELINE_EVENTS),
-    Contestant("pipeline-rules", "d'", "whole pipeline, all rules in force", None, PIPELINE_EVENTS),
+    Contestant("pipeline-rules", "d'", "whole pipeline, all rules in force", None, PIPELINE_EVENTS, rules=True),
     Contestant(
-        "pipeline-acquainted", "d\"", "the same, customers known from before", None, PIPELINE_EVENTS // 2
+        "pipeline-acquainted", "d\"", "the same, customers known from before", None, PIPELINE_EVENTS // 2,
+        rules=True, acquainted=True,
     ),
     Contestant("quix", "e", "count in Quix Streams, state", "quix_count", 100_000, peer=True),
     Contestant("bytewax", "f", "count in bytewax, recovery on", "bytewax_count", 400_000, peer=True),
@@ -89,9 +94,7 @@ class Contest:
         if one.module is None:
             if self._load is None:
                 raise ValueError("the pipeline needs a load")
-            acquainted = one.name == "pipeline-acquainted"
-            rules = acquainted or one.name == "pipeline-rules"
-            return run_pipeline(self._arena, self._load, group, rules=rules, acquainted=acquainted)
+            return run_pipeline(self._arena, self._load, group, rules=one.rules, acquainted=one.acquainted)
         if one.changelog is not None:
             self._arena.make_topic(one.changelog.format(group=group), compacted=True)
         with tempfile.TemporaryDirectory(prefix="touchline-bench-") as directory:

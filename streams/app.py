@@ -11,7 +11,7 @@ from typing import Any, Final
 import faust
 from faust.types import TP, EventT, StreamT
 
-from schemas.topics import CORRECTIONS, ERASURES, LINKS, MAX_RECORD_BYTES, SIGHTINGS
+from schemas.topics import CORRECTIONS, MAX_RECORD_BYTES
 from sinks.notifications.posting import Poster
 from streams.agents.knowledge import Knowledge, log_consumer
 from streams.agents.lanes import EXIT_BUG, Lanes, end_process
@@ -29,7 +29,7 @@ from streams.kafka.transport import Transport
 from streams.policies import micros
 from streams.settings import Settings
 from streams.settings.identity import identity_policy
-from streams.wiring import Wiring
+from streams.wiring import TopicNames, Wiring
 from streams.worker_agents import (
     Shared,
     build_facts,
@@ -54,14 +54,14 @@ class _TimelinesTable(faust.Table):  # type: ignore[misc]
 
 def build_knowledge(settings: Settings, access: KafkaAccess, hashes: Hashes) -> Knowledge:
     """What one worker knows of who is whom; nothing connects before it is started. `hashes` names what is forgotten."""
-    prefix = settings.kafka.prefix
+    names = TopicNames.under(settings.kafka.prefix)
     retention = CORRECTIONS.retention
     assert retention is not None
     return Knowledge(
-        LINKS.full_name(prefix),
-        CORRECTIONS.full_name(prefix),
-        ERASURES.full_name(prefix),
-        SIGHTINGS.full_name(prefix),
+        names.links,
+        names.corrections,
+        names.erasures,
+        names.sightings,
         policy=identity_policy(settings.identity),
         kept=micros(settings.journeys.horizon + retention),
         hashes=hashes,

@@ -8,7 +8,6 @@ share a home may have one number of process.
 import asyncio
 import os
 import socket
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -18,7 +17,7 @@ from typing import Final
 
 from pydantic import TypeAdapter, ValidationError
 
-from sinks.embedded.home import Home, RunningProcess
+from sinks.embedded.home import Home, RunningProcess, replace_file
 from streams.agents.outages import OUTAGES
 
 BEAT_SECONDS: Final = 5.0
@@ -97,14 +96,7 @@ class Heartbeat:
 
     def _write(self) -> None:
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(prefix=".", dir=self._directory)
-        try:
-            with os.fdopen(descriptor, "wb") as handle:
-                handle.write(_RECORD.dump_json(_Record(self._process, self._ready)))
-            Path(name).replace(self._file)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
+        replace_file(self._file, _RECORD.dump_json(_Record(self._process, self._ready)))
 
     def _sweep(self) -> None:
         """Take away what workers have left that could not do it themselves."""

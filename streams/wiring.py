@@ -13,6 +13,7 @@ from schemas.topics import (
     ALERTS,
     CORRECTIONS,
     DEAD_LETTERS,
+    ERASURES,
     IDENTITY,
     INTERACTIONS,
     LINKS,
@@ -34,6 +35,7 @@ class TopicNames(NamedTuple):
     alert_books: str
     links: str
     corrections: str
+    erasures: str
     sightings: str
     dead_letters: str
 
@@ -49,6 +51,7 @@ class TopicNames(NamedTuple):
             alert_books=ALERT_BOOKS.full_name(prefix),
             links=LINKS.full_name(prefix),
             corrections=CORRECTIONS.full_name(prefix),
+            erasures=ERASURES.full_name(prefix),
             sightings=SIGHTINGS.full_name(prefix),
             dead_letters=DEAD_LETTERS.full_name(prefix),
         )

@@ -161,15 +161,7 @@ class Home:
     def write_state(self, state: RunState) -> None:
         """Replace the run state in one step, so that a reader sees the old one or the new one, whole."""
         self.create()
-        descriptor, name = tempfile.mkstemp(prefix="state-", suffix=".json", dir=self.run)
-        temporary = Path(name)
-        try:
-            with os.fdopen(descriptor, "wb") as handle:
-                handle.write(_STATE.dump_json(state, indent=2))
-            temporary.replace(self.state_file)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
+        replace_file(self.state_file, _STATE.dump_json(state, indent=2))
 
     def read_state(self) -> RunState | None:
         """Return the servers that run in this home, or None when there are none.
@@ -187,6 +179,19 @@ class Home:
     def clear_state(self) -> None:
         """Forget the run state; the last step of a clean stop."""
         self.state_file.unlink(missing_ok=True)
+
+
+def replace_file(file: Path, content: bytes) -> None:
+    """Write the file in one step, so that a reader sees the old one or the new one, whole. Raises OSError."""
+    descriptor, name = tempfile.mkstemp(prefix=".", dir=file.parent)
+    temporary = Path(name)
+    try:
+        with os.fdopen(descriptor, "wb") as handle:
+            handle.write(content)
+        temporary.replace(file)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
 
 
 def _describe(pid: str) -> str:

@@ -63,5 +63,5 @@ class Refusals:
     async def _send(self, letter: DeadLetter) -> None:
         partition, headers = letter.partition % self._partitions, dead_letter_headers(letter)
         await deliver_with_headers(
-            self._producer(), self._topic, [(partition, letter.key, letter.value, headers)]
+            self._producer(), self._topic, partition, letter.key, letter.value, headers
         )

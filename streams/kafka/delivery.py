@@ -148,30 +148,21 @@ class SharedDelivery:
 async def deliver_with_headers(
     producer: AIOKafkaProducer,
     topic: str,
-    records: Sequence[tuple[int, bytes | None, bytes | None, Sequence[tuple[str, bytes | None]]]],
-) -> None:
-    """Send (partition, key, value, headers) one by one and wait for all: for the few, such as dead letters.
-
-    Raises aiokafka's `KafkaError`, `MessageSizeTooLargeError` among them; then any of them may have arrived.
-    """
-    futures = [await _begin(producer, topic, *record) for record in records]
-    await asyncio.gather(*futures)
-
-
-async def _begin(
-    producer: AIOKafkaProducer,
-    topic: str,
     partition: int,
     key: bytes | None,
     value: bytes | None,
     headers: Sequence[tuple[str, bytes | None]],
-) -> Awaitable[RecordMetadata]:
-    """Hand a record to the producer; what is returned waits for the acknowledgement."""
+) -> None:
+    """Send one record and wait for its acknowledgement: for the few, such as dead letters.
+
+    Raises aiokafka's `KafkaError`, `MessageSizeTooLargeError` among them.
+    """
+    delivery: Awaitable[RecordMetadata]
     if key is None and value is None:
         # Kafka knows such records, aiokafka's `send` refuses them, its batches do not.
         alone = producer.create_batch()
         alone.append(timestamp=None, key=None, value=None, headers=list(headers))
-        delivery: Awaitable[RecordMetadata] = await producer.send_batch(alone, topic, partition=partition)
+        delivery = await producer.send_batch(alone, topic, partition=partition)
     else:
         delivery = await producer.send(topic, value, key=key, partition=partition, headers=list(headers))
-    return delivery
+    await delivery

@@ -9,7 +9,13 @@ from schemas.interaction import DAY, Interaction, Micros
 from streams.catalogue.rule_files import load_rules
 from streams.core.batch import BatchResult, advance_batch
 from streams.core.detection.customer import Detection
-from streams.core.detection.remembered import NOTHING_REMEMBERED, decode_remembered, encode_remembered
+from streams.core.detection.draft import changeable_for
+from streams.core.detection.remembered import (
+    NOTHING_REMEMBERED,
+    Remembered,
+    decode_remembered,
+    encode_remembered,
+)
 from streams.core.policy import JourneyPolicy
 from streams.core.state import decode_state
 from tests.builders import call, instant
@@ -136,3 +142,28 @@ def test_what_has_run_out_stays_so_though_the_clock_of_a_new_owner_is_behind(ann
     )
     assert ann.advance("2026-03-04T10:00Z", promise) == [("raised", "broken_promise")]
     assert ann.advance("2026-03-02T12:00Z", call("2026-03-02T11:00Z", by="crm:ann", about="tariff")) == []
+
+
+DUE = instant("2028-01-10T10:00Z")
+
+
+def promised(ann: Customer) -> None:
+    """A promise that is due when everything else of its day is forgotten, and a call the day after it."""
+    ann.advance(
+        "2026-03-02T10:01Z",
+        call("2026-03-02T10:00Z", by="crm:ann", id="p", promise_what="a pipe", promise_due_at=DUE),
+    )
+    ann.advance("2026-03-03T10:01Z", call("2026-03-03T10:00Z", by="crm:ann"))
+
+
+def remembered_of(ann: Customer) -> Remembered:
+    return decode_remembered(decode_state(ann.states[ANN]).detection)
+
+
+def test_a_promise_is_held_up_to_the_last_instant_at_which_it_may_be_kept(ann: Customer) -> None:
+    promised(ann)
+    last = DUE + changeable_for(ann.detection.rules.horizon)
+    ann.advance(last + 1, call(last, by="crm:ann"))
+    assert remembered_of(ann).held == 1
+    ann.advance(last + 2, call(last + 1, by="crm:ann"))
+    assert remembered_of(ann).held == 0

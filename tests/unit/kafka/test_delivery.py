@@ -207,11 +207,12 @@ async def test_a_sender_that_is_cancelled_takes_nobody_with_it() -> None:
 
 async def test_records_with_headers_name_their_own_partition() -> None:
     producer: Any = Producer()
-    await deliver_with_headers(producer, "dead", [(2, b"k", b"v", [("h", b"1")]), (0, None, b"", [])])
+    await deliver_with_headers(producer, "dead", 2, b"k", b"v", [("h", b"1")])
+    await deliver_with_headers(producer, "dead", 0, None, b"", [])
     assert producer.headers == [("dead", 2, b"k", b"v", [("h", b"1")]), ("dead", 0, None, b"", [])]
 
 
 async def test_a_record_of_neither_key_nor_value_is_delivered_with_its_headers() -> None:
     producer: Any = Producer()
-    await deliver_with_headers(producer, "dead", [(2, None, None, [("h", b"1")])])
+    await deliver_with_headers(producer, "dead", 2, None, None, [("h", b"1")])
     assert producer.headers == [("dead", 2, None, None, [("h", b"1")])]
